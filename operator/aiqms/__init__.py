@@ -1,0 +1,1 @@
+"""AIQMS: an AI quality management system that a Kubernetes cluster enforces and proves."""
