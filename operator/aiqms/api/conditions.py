@@ -1,0 +1,130 @@
+"""Conditions and every reason that status, events and listings give. A reason's text here is its documentation (docs/reference is made from it)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from aiqms.api.deployment import Condition
+
+Status = Literal["True", "False", "Unknown"]
+
+
+class Type(StrEnum):
+    """READY is about the current subject; kstatus reads RECONCILING and STALLED, which are present only while true."""
+
+    READY = "Ready"
+    APPROVED = "Approved"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Reason(StrEnum):
+    """Why something is as it is. The value is what people see, the docstring-like text in MEANING what it means."""
+
+    APPROVED = "Approved"
+    APPROVAL_MISSING = "ApprovalMissing"
+    APPROVAL_EXPIRED = "ApprovalExpired"
+    APPROVAL_WITHDRAWN = "ApprovalWithdrawn"
+    REJECTED = "Rejected"
+    NO_PROCEDURE = "NoProcedure"
+    NAMESPACE_NOT_GOVERNED = "NamespaceNotGoverned"
+    PROHIBITED = "Prohibited"
+    RETIRED = "Retired"
+    INVALID = "Invalid"
+    WORKLOAD_FOUND = "WorkloadFound"
+    WORKLOAD_MISSING = "WorkloadMissing"
+    WORKLOAD_CLAIMED = "WorkloadClaimed"
+    WORKLOAD_UNLABELLED = "WorkloadUnlabelled"
+    INPUT_UNREADABLE = "InputUnreadable"
+    MODEL_MATCHES = "ModelMatches"
+    MODEL_MISMATCH = "ModelMismatch"
+    MODEL_DECLARED_NOWHERE = "ModelNotDeclared"
+    CLASS_LOWERED = "ClassLowered"
+    REVIEW_DUE = "ReviewDue"
+    REVIEW_IN_TIME = "ReviewInTime"
+    POD_DIFFERS = "PodDiffers"
+    PODS_MATCH = "PodsMatch"
+    AUDIT = "Audit"
+    CLEARING = "Clearing"
+    STOPPED_AFTER_LAPSE = "StoppedAfterLapse"
+    CLEARANCE_TOO_LARGE = "ClearanceTooLarge"
+    # of a record
+    COUNTED = "Counted"
+    SUBJECT_UNKNOWN = "SubjectUnknown"
+    SUBJECT_SUPERSEDED = "SubjectSuperseded"
+    DEPLOYMENT_UNKNOWN = "DeploymentUnknown"
+    EXPIRED = "Expired"
+    WITHDRAWN = "Withdrawn"
+    SAME_PERSON_TWICE = "SamePersonTwice"
+    ROLE_NOT_REQUIRED = "RoleNotRequired"
+    NOT_AUTHORIZED = "NotAuthorized"
+    MAY_NOT_WITHDRAW = "MayNotWithdraw"
+    NOTHING_TO_WITHDRAW = "NothingToWithdraw"
+
+
+MEANING: dict[Reason, str] = {
+    Reason.APPROVED: "Every approval that the procedures ask for is given, in time, by distinct people, for exactly this subject.",
+    Reason.APPROVAL_MISSING: "Approvals are missing: the message says how many of which role.",
+    Reason.APPROVAL_EXPIRED: "Enough approvals were given and their time has passed: have the subject approved anew.",
+    Reason.APPROVAL_WITHDRAWN: "Enough approvals were given and one was taken back.",
+    Reason.REJECTED: "Somebody rejected this subject: change it, or have the rejection withdrawn.",
+    Reason.NO_PROCEDURE: "No QMSProcedure applies to this deployment, so nothing can clear it.",
+    Reason.NAMESPACE_NOT_GOVERNED: "The namespace lacks the label aiqms.dev/governed, so the gate does not judge it.",
+    Reason.PROHIBITED: "The deployment is registered with risk class Prohibited (AI Act Art. 5): it is never cleared.",
+    Reason.RETIRED: "The deployment's lifecycle is Retired: no pod is admitted any more.",
+    Reason.INVALID: "The stored object cannot be read by this version of the operator: the message names the field.",
+    Reason.WORKLOAD_FOUND: "The workload exists and names this deployment in its pod template.",
+    Reason.WORKLOAD_MISSING: "A workload that spec.workloads names does not exist.",
+    Reason.WORKLOAD_CLAIMED: "The workload's pods bear the label of another deployment, which therefore decides.",
+    Reason.WORKLOAD_UNLABELLED: "The workload's pod template lacks the label aiqms.dev/deployment, so its pods are not this deployment's.",
+    Reason.INPUT_UNREADABLE: "A ConfigMap or resource claim that the pods use could not be read; the subject cannot be told.",
+    Reason.MODEL_MATCHES: "Each pod template declares the digest of spec.model in the annotation aiqms.dev/model.",
+    Reason.MODEL_MISMATCH: "A pod template declares another model than spec.model.digest: held until they agree.",
+    Reason.MODEL_DECLARED_NOWHERE: "A pod template lacks the annotation aiqms.dev/model, so nothing ties what runs to the model approved.",
+    Reason.CLASS_LOWERED: "The risk class is lower than in the subject last approved.",
+    Reason.REVIEW_DUE: "The procedure's reviewBy has passed: its owner has to review it.",
+    Reason.REVIEW_IN_TIME: "The procedure's next review lies ahead.",
+    Reason.POD_DIFFERS: "A held pod differs from its workload's template: something changed it on its way in.",
+    Reason.PODS_MATCH: "Each pod equals the template of its workload.",
+    Reason.AUDIT: "Only procedures in Audit apply: everything is judged, nothing is blocked.",
+    Reason.CLEARING: "Approved; the clearance is being written.",
+    Reason.STOPPED_AFTER_LAPSE: "An approval lapsed and onLapse stopped the pods.",
+    Reason.CLEARANCE_TOO_LARGE: "The namespace's Clearance is near its size limit: spread deployments over more namespaces.",
+    Reason.COUNTED: "The record counts.",
+    Reason.SUBJECT_UNKNOWN: "No subject with this fingerprint has been seen; the record counts when it appears.",
+    Reason.SUBJECT_SUPERSEDED: "Another subject is the current one.",
+    Reason.DEPLOYMENT_UNKNOWN: "No AIModelDeployment of this name is in the namespace; the record counts when it appears.",
+    Reason.EXPIRED: "Its time has passed.",
+    Reason.WITHDRAWN: "It was taken back by a record of decision Withdraw.",
+    Reason.SAME_PERSON_TWICE: "The person already counts in another place: the same role, or another one where people must differ.",
+    Reason.ROLE_NOT_REQUIRED: "No procedure that applies names this role.",
+    Reason.NOT_AUTHORIZED: "Its author did not hold the role when making it.",
+    Reason.MAY_NOT_WITHDRAW: "Only the author, or a holder of verb withdraw on the role, takes a record back.",
+    Reason.NOTHING_TO_WITHDRAW: "No Approve or Reject of this name for this deployment is in the namespace.",
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """A condition before it has a time."""
+
+    type: Type
+    status: Status
+    reason: Reason
+    message: str
+
+
+def merged(said: Sequence[Said], *, before: Sequence[Condition], generation: int, now: datetime) -> list[Condition]:
+    """The conditions to store: the transition time stays unless the status changes. now: aware."""
+    times = {(c.type, c.status): c.last_transition_time for c in before}
+    at = now.replace(microsecond=0)
+    return [
+        Condition(
+            type=s.type, status=s.status, reason=s.reason, message=s.message[:4096], observed_generation=generation, last_transition_time=times.get((s.type, s.status), at),
+        )
+        for s in said
+    ]

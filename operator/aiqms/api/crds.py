@@ -1,0 +1,201 @@
+"""The CRDs, generated from the models: structural schemas with a bound on every string, list and map. `python -m aiqms.api.crds crds/` writes them."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from aiqms.api.clearance import ClearanceSpec
+from aiqms.api.deployment import DeploymentSpec, DeploymentStatus
+from aiqms.api.procedure import ProcedureSpec
+from aiqms.api.record import RecordSpec, RecordStatus
+from aiqms.api.values import GROUP, VERSION, Json
+
+_DROPPED = ("title", "const", "additionalProperties", "patternProperties", "propertyNames")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a CRD needs beside its models. columns: (name, type, JSONPath, priority); rules: (CEL, message) at the object's root; spec_rules: at spec."""
+
+    kind: str
+    plural: str
+    short: str | None
+    scope: str
+    spec: type[BaseModel]
+    status: type[BaseModel] | None = None
+    columns: tuple[tuple[str, str, str, int], ...] = ()
+    rules: tuple[tuple[str, str], ...] = ()
+    spec_rules: tuple[tuple[str, str], ...] = ()
+    under: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)  # rules at a dotted path below spec
+
+
+def _same(*fields: str) -> str:
+    return " && ".join(f"self.?{f} == oldSelf.?{f}" for f in fields)
+
+
+PROCEDURE = Kind(
+    kind="QMSProcedure", plural="qmsprocedures", short="qmsp", scope="Cluster", spec=ProcedureSpec,
+    columns=(
+        ("Title", "string", ".spec.title", 0), ("Revision", "integer", ".spec.revision", 0), ("Enforcement", "string", ".spec.enforcement", 0), ("Owner", "string", ".spec.owner", 0),
+        ("Review by", "string", ".spec.reviewBy", 0), ("Document", "string", ".spec.document.uri", 1), ("Digest", "string", ".spec.document.digest", 1),
+    ),
+    spec_rules=(
+        ("self.revision >= oldSelf.revision", "revision only rises: use a higher number than the stored one"),
+        (
+            f"self.revision > oldSelf.revision || ({_same('approvals', 'onLapse', 'onChange', 'inputs')})",
+            "approvals, onLapse, onChange and inputs are judged: raise revision together with them (and say in approvals.since from which revision approvals still count)",
+        ),
+        ("!has(self.approvals.since) || self.approvals.since <= self.revision", "approvals.since is above revision: name this revision or an older one"),
+    ),
+    under={"onLapse": (("!has(self.grace) || self.action == 'Hold'", "grace belongs to action Hold: with Stop the pods stop at once, leave grace out"),)},
+)
+
+DEPLOYMENT = Kind(
+    kind="AIModelDeployment", plural="aimodeldeployments", short="aimd", scope="Namespaced", spec=DeploymentSpec, status=DeploymentStatus,
+    columns=(
+        ("Risk", "string", ".spec.riskClass", 0), ("Model", "string", ".status.model", 0), ("Phase", "string", ".status.phase", 0),
+        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0), ("Approved", "string", '.status.conditions[?(@.type=="Approved")].status', 0),
+        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0), ("Held", "integer", ".status.pods.held", 0), ("Running", "integer", ".status.pods.running", 0),
+        ("Warn", "integer", ".status.summary.warn", 1), ("Owner", "string", ".spec.owner.name", 1), ("Contact", "string", ".spec.owner.contact", 1),
+        ("Subject", "string", ".status.subject.fingerprint", 1), ("Age", "date", ".metadata.creationTimestamp", 0),
+    ),
+    rules=(("size(self.metadata.name) <= 63", "the name is the value of a pod label: at most 63 characters"),),
+    under={"workloads[]": ((
+        "self.apiVersion == (self.kind in ['Job', 'CronJob'] ? 'batch/v1' : (self.kind == 'Pod' ? 'v1' : 'apps/v1'))",
+        "apiVersion does not fit kind: apps/v1 for Deployment, StatefulSet, DaemonSet and ReplicaSet, batch/v1 for Job and CronJob, v1 for Pod",
+    ),)},
+)
+
+RECORD = Kind(
+    kind="ApprovalRecord", plural="approvalrecords", short="apr", scope="Namespaced", spec=RecordSpec, status=RecordStatus,
+    columns=(
+        ("Deployment", "string", ".spec.deployment", 0), ("Decision", "string", ".spec.decision", 0), ("Role", "string", ".spec.role", 0), ("Who", "string", ".spec.approver.username", 0),
+        ("Counts", "boolean", ".status.counts", 0), ("Reason", "string", ".status.reason", 0), ("Expires", "string", ".spec.expires", 1), ("Subject", "string", ".spec.subject", 1),
+        ("Rationale", "string", ".spec.rationale", 1), ("Message", "string", ".status.message", 1), ("Age", "date", ".metadata.creationTimestamp", 0),
+    ),
+    spec_rules=(
+        ("self == oldSelf", "a record is immutable: make another one, or take this one back with decision Withdraw"),
+        ("has(self.withdraws) == (self.decision == 'Withdraw')", "withdraws names the record that decision Withdraw takes back: give both or neither"),
+        ("!has(self.expires) || self.decision == 'Approve'", "only an approval expires: leave expires out"),
+    ),
+)
+
+CLEARANCE = Kind(
+    kind="Clearance", plural="clearances", short=None, scope="Namespaced", spec=ClearanceSpec,
+    rules=(
+        ("self.metadata.name == 'clearance'", "the one Clearance of a namespace is named clearance"),
+        ("!has(oldSelf.spec.epoch) || (has(self.spec.epoch) && self.spec.epoch >= oldSelf.spec.epoch)", "written by a leader that has been replaced"),
+    ),
+)
+
+KINDS = (PROCEDURE, DEPLOYMENT, RECORD, CLEARANCE)
+
+
+def crd(kind: Kind) -> Json:
+    """The CustomResourceDefinition of one kind, as it is applied."""
+    names = {"plural": kind.plural, "singular": kind.kind.lower(), "kind": kind.kind, "listKind": f"{kind.kind}List", "categories": ["qms"]}
+    version: Json = {"name": VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": _root(kind)}}
+    if kind.status:
+        version["subresources"] = {"status": {}}
+    if kind.columns:
+        version["additionalPrinterColumns"] = [_column(*c) for c in kind.columns]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {"group": GROUP, "scope": kind.scope, "names": names | ({"shortNames": [kind.short]} if kind.short else {}), "versions": [version]},
+    }
+
+
+def _column(name: str, type_: str, path: str, priority: int) -> Json:
+    return {"name": name, "type": type_, "jsonPath": path} | ({"priority": priority} if priority else {})
+
+
+def _root(kind: Kind) -> Json:
+    spec = structural(kind.spec)
+    _with_rules(spec, kind.spec_rules)
+    for path, rules in kind.under.items():
+        _with_rules(_below(spec, path), rules)
+    root: Json = {"type": "object", "description": (kind.spec.__doc__ or "").split("\n")[0], "required": ["spec"], "properties": {"spec": spec}}
+    if kind.status:
+        root["properties"]["status"] = structural(kind.status)
+    _with_rules(root, kind.rules)
+    return root
+
+
+def _below(schema: Json, path: str) -> Json:
+    for step in path.split("."):
+        schema = schema["properties"][step.removesuffix("[]")]
+        schema = schema["items"] if step.endswith("[]") else schema
+    return schema
+
+
+def _with_rules(schema: Json, rules: tuple[tuple[str, str], ...]) -> None:
+    if rules:
+        schema["x-kubernetes-validations"] = [{"rule": rule, "message": message} for rule, message in rules]
+
+
+def structural(model: type[BaseModel]) -> Json:
+    """The model's JSON schema as Kubernetes wants it: no references, no null, no titles."""
+    schema = model.model_json_schema(by_alias=True)
+    result: Json = _inlined(schema, schema.get("$defs", {}))
+    return result
+
+
+def _inlined(schema: Any, defs: Json) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(item, defs) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(defs[schema["$ref"].rsplit("/", 1)[1]] | {k: v for k, v in schema.items() if k != "$ref"}, defs)
+    if "anyOf" in schema:  # Optional: absent in Kubernetes, never null
+        (only,) = [s for s in schema["anyOf"] if s != {"type": "null"}]
+        return _inlined({k: v for k, v in schema.items() if k not in ("anyOf", "default")} | only, defs)
+    return _object(schema, defs)
+
+
+def _object(schema: Json, defs: Json) -> Json:
+    kept = {k: v for k, v in schema.items() if k not in (*_DROPPED, "$defs", "properties", "items")}
+    if not kept.get("default") or isinstance(kept["default"], dict):
+        kept.pop("default", None)  # an absent value means the same; the models know it
+    if "properties" in schema:
+        kept["properties"] = {k: _inlined(v, defs) for k, v in schema["properties"].items()}
+    if "items" in schema:
+        kept["items"] = _inlined(schema["items"], defs)
+    if isinstance(schema.get("additionalProperties"), dict):
+        kept["additionalProperties"] = _inlined(schema["additionalProperties"], defs)
+    elif "patternProperties" in schema:  # a structural schema bounds a map's values, not its keys
+        (value,) = schema["patternProperties"].values()
+        kept["additionalProperties"] = _inlined(value, defs)
+    elif schema.get("additionalProperties") is True:
+        kept["x-kubernetes-preserve-unknown-fields"] = True
+    if kept.get("type") == "integer" and kept.get("maximum", 0) > 2**31:
+        kept["format"] = "int64"
+    if "description" in kept:
+        kept["description"] = kept["description"].split("\n\n")[0].replace("\n", " ")
+    return kept
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def rendered(kind: Kind) -> str:
+    """The committed YAML of one CRD."""
+    return "# generated by make generate from operator/aiqms/api\n" + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=160, allow_unicode=True)
+
+
+def main(folder: str) -> None:
+    """Writes one file a kind."""
+    for kind in KINDS:
+        (pathlib.Path(folder) / f"{kind.plural}.yaml").write_text(rendered(kind))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

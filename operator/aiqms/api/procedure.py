@@ -1,0 +1,134 @@
+"""QMSProcedure: a procedure of the quality management system, as the cluster enforces it (AI Act Art. 17(1))."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from aiqms.api.deployment import RiskClass, Role
+from aiqms.api.values import Digest, Duration, Line, Model, Namespace, RoleName, Timestamp, Uri
+
+
+class Enforcement(StrEnum):
+    """Audit: everything is judged and shown, nothing is blocked."""
+
+    ENFORCE = "Enforce"
+    AUDIT = "Audit"
+
+
+class LapseAction(StrEnum):
+    """What a lapse does to the pods that run; new ones are held in any case."""
+
+    HOLD = "Hold"
+    STOP = "Stop"
+
+
+class SecretInputs(StrEnum):
+    """Rotatable: keys fixed, values may change. Frozen: neither changes while cleared."""
+
+    ROTATABLE = "Rotatable"
+    FROZEN = "Frozen"
+
+
+class SeparationOfDuties(StrEnum):
+    """DistinctPeople: nobody fills two places of one procedure."""
+
+    NONE = "None"
+    DISTINCT_PEOPLE = "DistinctPeople"
+
+
+class Document(Model):
+    """The written procedure that these rules carry out (AI Act Art. 17(1)(e))."""
+
+    uri: Uri
+    digest: Digest
+
+
+class LabelRequirement(Model):
+    """One expression of a label selector, as in Kubernetes."""
+
+    key: Annotated[str, Field(min_length=1, max_length=317)]
+    operator: Annotated[str, Field(pattern="^(In|NotIn|Exists|DoesNotExist)$", max_length=12)]
+    values: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=64)] = []
+
+
+class LabelSelector(Model):
+    """A label selector as in Kubernetes: all of matchLabels and matchExpressions must hold."""
+
+    match_labels: Annotated[dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]], Field(max_length=32)] = {}
+    match_expressions: Annotated[list[LabelRequirement], Field(max_length=32)] = []
+
+
+class AppliesTo(Model):
+    """Which deployments the procedure governs: those that every given condition matches; without conditions, all."""
+
+    risk_classes: Annotated[list[RiskClass], Field(max_length=4)] = []
+    roles: Annotated[list[Role], Field(max_length=2)] = []
+    namespaces: Annotated[list[Namespace], Field(max_length=256)] = []
+    namespace_selector: LabelSelector | None = None
+
+
+class OnLapse(Model):
+    """What happens when a control that held no longer does. Hold without grace: pods that run go on for ever."""
+
+    action: LapseAction = LapseAction.HOLD
+    grace: Duration | None = None
+
+
+class OnChange(Model):
+    """How long the subject approved before is admitted while the new one waits; default: while its approvals last."""
+
+    grace: Duration | None = None
+
+
+class Inputs(Model):
+    """What may change in the Secrets that cleared pods read. ConfigMaps are always frozen while cleared."""
+
+    secrets: SecretInputs = SecretInputs.ROTATABLE
+
+
+class Obligation(Model):
+    """A requirement that a control serves, by framework and identifier, such as eu-ai-act 17(1)(m)."""
+
+    framework: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9.-]*$", max_length=63)]
+    id: Annotated[str, Field(min_length=1, max_length=63)]
+
+
+class RequiredRole(Model):
+    """How many people of a role must approve, and how long each approval counts from its creation."""
+
+    role: RoleName
+    count: Annotated[int, Field(ge=1, le=16)] = 1
+    valid_for: Duration | None = None
+
+
+class Approvals(Model):
+    """Who must approve (AI Act Art. 17(1)(m)). since: the oldest revision whose approvals still count; default: this one."""
+
+    since: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    roles: Annotated[list[RequiredRole], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["role"]})]
+    separation_of_duties: SeparationOfDuties = SeparationOfDuties.DISTINCT_PEOPLE
+    obligations: Annotated[list[Obligation], Field(max_length=32)] = []
+
+
+class ProcedureSpec(Model):
+    """What the procedure demands, and of whom."""
+
+    title: Line
+    revision: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    owner: Line
+    document: Document | None = None
+    review_by: Timestamp | None = None
+    enforcement: Enforcement = Enforcement.ENFORCE
+    applies_to: AppliesTo = AppliesTo()
+    on_lapse: OnLapse = OnLapse()
+    on_change: OnChange = OnChange()
+    inputs: Inputs = Inputs()
+    approvals: Approvals
+
+    @property
+    def since(self) -> int:
+        """The oldest revision whose approvals still count."""
+        return self.approvals.since or self.revision
