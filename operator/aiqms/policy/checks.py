@@ -1,0 +1,210 @@
+"""The chain of checks on one deployment: each looks at the same Facts and says its rows; a Fail or Error of an enforced row blocks.
+
+The chain is the documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiqms.api.clearance import Entry
+from aiqms.api.conditions import Reason
+from aiqms.api.deployment import Control, DeploymentSpec, Lifecycle, Result, RiskClass
+from aiqms.api.procedure import Enforcement, RequiredRole
+from aiqms.policy.approvals import Quorum, rejections, withdrawn
+from aiqms.policy.facts import FOREVER, Input, Origin, Procedure, Record, WorkloadFacts
+from aiqms.policy.procedures import obligations
+from aiqms.policy.subject import Subject
+from aiqms.policy.words import moment, plural, short
+
+MODEL = "aiqms.dev/model"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """An Input made ready for checking. quorums: of the current subject, for each procedure that applies. approved: the entry last approved."""
+
+    given: Input
+    spec: DeploymentSpec
+    procedures: tuple[Procedure, ...]
+    subject: Subject | None
+    quorums: tuple[Quorum, ...]
+    approved: Entry | None
+    now: datetime
+
+    @property
+    def audit(self) -> bool:
+        """Whether procedures apply, all of them in Audit."""
+        return bool(self.procedures) and all(p.spec.enforcement is Enforcement.AUDIT for p in self.procedures)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A control and whether it may block: those of a procedure in Audit are shown only."""
+
+    control: Control
+    enforced: bool = True
+
+    @property
+    def blocks(self) -> bool:
+        """Fail and Error block alike (DESIGN invariant 7)."""
+        return self.enforced and self.control.result in (Result.FAIL, Result.ERROR)
+
+
+Check = Callable[[Facts], list[Row]]
+
+
+def judged(facts: Facts) -> list[Row]:
+    """Every row of every check, in the chain's order."""
+    return [row for check in CHAIN for row in check(facts)]
+
+
+def _row(
+    id_: str, result: Result, reason: Reason, message: str, *, procedure: Procedure | None = None, enforced: bool = True, serves: Sequence[str] = ()
+) -> Row:
+    control = Control(
+        id=id_, procedure=procedure.name if procedure else "", result=result, reason=reason, message=message[:4096], obligations=list(serves)[:32]
+    )
+    return Row(control, enforced and (procedure is None or procedure.spec.enforcement is Enforcement.ENFORCE))
+
+
+def risk_class(facts: Facts) -> list[Row]:
+    """riskClass Prohibited is never cleared (AI Act Art. 5)."""
+    if facts.spec.risk_class is not RiskClass.PROHIBITED:
+        return []
+    return [_row("register/risk-class", Result.FAIL, Reason.PROHIBITED, "risk class Prohibited is never cleared: AI Act Art. 5 forbids the practice")]
+
+
+def lifecycle(facts: Facts) -> list[Row]:
+    """lifecycle Retired admits nothing any more."""
+    if facts.spec.lifecycle is Lifecycle.ACTIVE:
+        return []
+    return [_row("register/lifecycle", Result.FAIL, Reason.RETIRED, "lifecycle is Retired: set spec.lifecycle to Active to have it judged again")]
+
+
+def procedures(facts: Facts) -> list[Row]:
+    """At least one procedure applies, and each can be read."""
+    broken = [p for p in facts.given.procedures if not isinstance(p, Procedure)]
+    rows = [
+        _row("procedures", Result.ERROR, Reason.INVALID, f"QMSProcedure {name} cannot be read, so nobody knows whether it applies: {b.message}")
+        for name, b in broken
+    ]
+    if facts.procedures or broken:
+        return rows
+    what = f"risk class {facts.spec.risk_class}, role {facts.spec.role}, namespace {facts.given.namespace}"
+    return [
+        _row(
+            "procedures", Result.FAIL, Reason.NO_PROCEDURE, f"no QMSProcedure applies to {what}: the platform team creates one, or widens spec.appliesTo of one"
+        )
+    ]
+
+
+def review(facts: Facts) -> list[Row]:
+    """A procedure past its reviewBy is a warning in every listing."""
+    return [_reviewed(p, facts.now) for p in facts.procedures if p.spec.review_by]
+
+
+def _reviewed(procedure: Procedure, now: datetime) -> Row:
+    by = procedure.spec.review_by
+    assert by is not None
+    if now < by:
+        return _row("procedure/review", Result.PASS, Reason.REVIEW_IN_TIME, f"{procedure.spec.owner} reviews it by {moment(by)}", procedure=procedure)
+    return _row(
+        "procedure/review", Result.WARN, Reason.REVIEW_DUE, f"its review was due by {moment(by)}: {procedure.spec.owner} has to review it", procedure=procedure
+    )
+
+
+def workloads(facts: Facts) -> list[Row]:
+    """Each workload exists and its pods name this deployment."""
+    return [_workload(w, facts.given.name) for w in facts.given.workloads]
+
+
+def _workload(workload: WorkloadFacts, name: str) -> Row:
+    id_, where = f"workload/{workload.ref}", "spec.template.metadata.labels"
+    if workload.template is None:
+        return _row(id_, Result.FAIL, Reason.WORKLOAD_MISSING, f"{workload.ref} does not exist in this namespace: create it, or correct spec.workloads")
+    if workload.label is None:
+        return _row(
+            id_, Result.FAIL, Reason.WORKLOAD_UNLABELLED, f"the pods of {workload.ref} name no deployment: set aiqms.dev/deployment: {name} in its {where}"
+        )
+    if workload.label != name:
+        said = f"the pods of {workload.ref} name {workload.label}, which decides"
+        return _row(id_, Result.FAIL, Reason.WORKLOAD_CLAIMED, f"{said}: take it out of spec.workloads, or change {where}")
+    return _row(id_, Result.PASS, Reason.WORKLOAD_FOUND, f"{workload.ref} names this deployment")
+
+
+def model(facts: Facts) -> list[Row]:
+    """What the pod templates declare to serve is the model of the register."""
+    found = [w for w in facts.given.workloads if w.template is not None]
+    declared = {str(w.ref): (w.template or {}).get("annotations", {}).get(MODEL) for w in found}
+    wrong = [f"{ref} declares {value}" for ref, value in declared.items() if value and value != facts.spec.model.digest]
+    missing = [ref for ref, value in declared.items() if not value]
+    if wrong:
+        said = f"{'; '.join(wrong)}, but spec.model.digest is {facts.spec.model.digest}"
+        return [_row("supply/model", Result.FAIL, Reason.MODEL_MISMATCH, f"{said}: make annotation {MODEL} and the register agree")]
+    if missing or not found:
+        said = f"nothing ties {', '.join(missing) or 'what runs'} to the model approved"
+        return [_row("supply/model", Result.WARN, Reason.MODEL_DECLARED_NOWHERE, f"{said}: set annotation {MODEL} in the pod template")]
+    return [_row("supply/model", Result.PASS, Reason.MODEL_MATCHES, f"every pod template declares {facts.spec.model.digest}")]
+
+
+def class_lowered(facts: Facts) -> list[Row]:
+    """A risk class below the one last approved is said to everybody who is asked to approve."""
+    before = RiskClass(facts.approved.risk_class) if facts.approved and facts.approved.risk_class else None
+    if before is None or facts.spec.risk_class.severity >= before.severity:
+        return []
+    said = f"risk class was {before} in the subject last approved and is {facts.spec.risk_class} now"
+    return [_row("change/risk-class", Result.WARN, Reason.CLASS_LOWERED, said)]
+
+
+def approvals(facts: Facts) -> list[Row]:
+    """Each role of each procedure: enough people, in time, and nobody of them rejects."""
+    return [_role(facts, p, q, role) for p, q in zip(facts.procedures, facts.quorums, strict=True) for role in p.spec.approvals.roles]
+
+
+def _role(facts: Facts, procedure: Procedure, quorum: Quorum, role: RequiredRole) -> Row:
+    result, reason, message = _standing(facts, quorum, role, quorum.of(role.role))
+    return _row(f"approvals/{role.role}", result, reason, message, procedure=procedure, serves=obligations(procedure))
+
+
+def _standing(facts: Facts, quorum: Quorum, role: RequiredRole, given: Sequence[Record]) -> tuple[Result, Reason, str]:
+    if facts.subject is None:
+        return Result.SKIP, Reason.WORKLOAD_MISSING, "what is to be approved is known once every workload exists"
+    against = rejections(facts.given.records, fingerprint=facts.subject.fingerprint, roles=[role.role])
+    if against:
+        what = f"{against[0].person} rejected {short(facts.subject.fingerprint)} (apr/{against[0].name})"
+        return Result.FAIL, Reason.REJECTED, f"{what}: change the deployment, or have the rejection withdrawn"
+    if len(given) < role.count:
+        return _missing(facts, facts.subject, quorum, role, given)
+    until = f" until {moment(quorum.until)}" if quorum.until and quorum.until < FOREVER else ""
+    return Result.PASS, Reason.APPROVED, f"{len(given)} of {role.count} {role.role} approvals: {', '.join(r.person for r in given)}{until}"
+
+
+def _missing(facts: Facts, subject: Subject, quorum: Quorum, role: RequiredRole, given: Sequence[Record]) -> tuple[Result, Reason, str]:
+    so_far = "; ".join(f"{r.person} approved on {r.created.date()}" for r in given) or "nobody's counts"
+    message = f"{len(given)} of {role.count} {role.role} approvals for {short(subject.fingerprint)}; {so_far}"
+    taken = [r for r in facts.given.records if r.name in withdrawn(facts.given.records) and r.spec.subject == subject.fingerprint and r.spec.role == role.role]
+    if taken:
+        return Result.FAIL, Reason.APPROVAL_WITHDRAWN, f"{message}; that of {taken[0].person} was withdrawn"
+    if quorum.until and quorum.until <= facts.now:
+        return Result.FAIL, Reason.APPROVAL_EXPIRED, f"{message}; enough were given until {moment(quorum.until)}"
+    return Result.FAIL, Reason.APPROVAL_MISSING, message
+
+
+def pods(facts: Facts) -> list[Row]:
+    """A held pod equals what its controller declares; where it does not, nobody can release it. Judges pods, not the subject: it blocks no clearance."""
+    waiting = [p for p in facts.given.pods if p.held and not p.going]
+    odd = [p for p in waiting if p.differs]
+    stray = [p for p in waiting if p.origin is Origin.ELSEWHERE]
+    if odd:
+        said = f"{plural(len(odd), 'held pod')}, such as {odd[0].name}, was changed on its way in: {'; '.join(odd[0].differs)}"
+        return [_row("pods", Result.FAIL, Reason.POD_DIFFERS, f"{said}: have that declared in the workload's template, or kept from these pods")]
+    if stray:
+        said = f"{plural(len(stray), 'held pod')}, such as {stray[0].name}, of no workload in spec.workloads"
+        return [_row("pods", Result.WARN, Reason.POD_DIFFERS, f"{said}: name its workload there, or delete it")]
+    return []
+
+
+CHAIN: list[Check] = [risk_class, lifecycle, procedures, review, workloads, model, class_lowered, approvals]

@@ -1,0 +1,146 @@
+"""What a decision may look at, and what it says. Values only: the gatherer fills them, nothing here reads a clock or a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+
+from aiqms.api.clearance import Entry, Orphan
+from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Workload
+from aiqms.api.procedure import ProcedureSpec
+from aiqms.api.record import RecordSpec, RecordStatus
+from aiqms.api.values import Json
+
+FOREVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # an instant that a CEL timestamp can still hold
+ABSENT = "absent"  # the digest of an input that does not exist
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A stored object that this version cannot read: which field, and why."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """A QMSProcedure by name."""
+
+    name: str
+    spec: ProcedureSpec
+
+
+@dataclass(frozen=True)
+class Record:
+    """An ApprovalRecord. created: the API server's creationTimestamp. before: its stored status."""
+
+    name: str
+    created: datetime
+    spec: RecordSpec
+    before: RecordStatus | None = None
+
+    @property
+    def person(self) -> str:
+        """The user whom admission stamped; empty where nobody was."""
+        return self.spec.approver.username if self.spec.approver else ""
+
+
+@dataclass(frozen=True)
+class WorkloadFacts:
+    """A workload as it is stored. template: the normal form of its pods, None when it does not exist. label: the deployment that its pods name.
+
+    digest: of the template. inputs: resource/name -> digest of the data, or ABSENT. secrets: Secrets that its pods read, as secrets/name.
+    """
+
+    ref: Workload
+    template: Json | None = None
+    digest: str = ""
+    label: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+
+
+class Origin(Enum):
+    """Where a pod comes from: a workload that the deployment names, or anywhere else."""
+
+    NAMED = "named"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True)
+class PodFacts:
+    """A pod that bears the deployment's label and has not ended. template: its normal form. differs: how a held one differs from its controller's template.
+
+    outdated: a StatefulSet's held pod of an old revision, which its controller does not replace. before: older than the namespace's Clearance.
+    """
+
+    name: str
+    uid: str
+    template: Json
+    held: bool
+    going: bool = False
+    before: bool = False
+    origin: Origin = Origin.NAMED
+    differs: tuple[str, ...] = ()
+    outdated: bool = False
+
+
+@dataclass(frozen=True)
+class Input:
+    """Everything that one decision about one deployment may look at. procedures: those that apply, by name. orphan: as of a former registration."""
+
+    namespace: str
+    name: str
+    spec: DeploymentSpec | Broken
+    generation: int = 0
+    governed: bool = True
+    procedures: tuple[Procedure | tuple[str, Broken], ...] = ()
+    records: tuple[Record, ...] = ()
+    workloads: tuple[WorkloadFacts, ...] = ()
+    pods: tuple[PodFacts, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    orphan: Orphan | None = None
+    before: DeploymentStatus = field(default_factory=DeploymentStatus)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A held pod to let go; fingerprint: the stamp that dates it, None in Audit."""
+
+    pod: str
+    uid: str
+    fingerprint: str | None
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A pod to delete, and why, in words for an event."""
+
+    pod: str
+    uid: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event: what a person should know or do now. kind: Normal or Warning."""
+
+    kind: str
+    reason: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What follows from an Input. entries: the deployment's part of the Clearance. wake: when time alone changes something."""
+
+    status: DeploymentStatus
+    entries: tuple[Entry, ...] = ()
+    records: Mapping[str, RecordStatus] = field(default_factory=dict)
+    releases: tuple[Release, ...] = ()
+    removals: tuple[Removal, ...] = ()
+    told: Told | None = None
+    orphan: Orphan | None = None
+    wake: datetime | None = None

@@ -1,0 +1,20 @@
+"""How times and fingerprints are written for people. Absolute, so that a message changes only when the facts do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def short(fingerprint: str | None) -> str:
+    """`sha256:9f2c41d0`: enough to tell subjects apart on a screen."""
+    return fingerprint[:15] if fingerprint else "none"
+
+
+def moment(at: datetime) -> str:
+    """`2027-02-20 10:00:00 UTC`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 pod`, `3 pods`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
