@@ -78,7 +78,7 @@ ALL = (
     Module("etcd", ("server",), "under 1 minute"),
     Module("controlplane", ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"), "about 6 minutes", kubernetes_version()),
     Module("kwok", ("kwok",), "about 2 minutes"),
-    Module("helm", ("helm",), "about 2 minutes", kubernetes_version()),
+    Module("helm", ("helm",), "about 2 minutes"),
 )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import fcntl
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -51,8 +53,11 @@ class Cluster:
 
     def up(self) -> None:
         """Bring it up, with nodes and people; what runs already is used as it is."""
-        if self.provider.is_up():
-            return
+        with _alone(self.provider.folder):
+            if not self.provider.is_up():
+                self._start()
+
+    def _start(self) -> None:
         say(f"starting a cluster ({self.provider.name}) in {self.provider.folder}")
         self.provider.up()
         self._apis.clear()
@@ -110,6 +115,15 @@ class Cluster:
                 yield from (event for event in map(json.loads, lines) if _matches(event, user, since))
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While another process starts the cluster of this folder, wait for it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _matches(event: Json, user: str | None, since: datetime.datetime | None) -> bool:
     received = datetime.datetime.fromisoformat(event["requestReceivedTimestamp"])
     return (user is None or event["user"]["username"] == user) and (since is None or received >= since)
@@ -129,7 +143,7 @@ def temporary() -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.down()
-        _remove(folder)
+        shutil.rmtree(folder)
 
 
 def _clean_up_abandoned(root: Path) -> None:
@@ -137,9 +151,4 @@ def _clean_up_abandoned(root: Path) -> None:
         owner = folder / "owner"
         if owner.exists() and birth(int(folder.name.partition("-")[0])) != owner.read_text():
             Cluster.at(folder / "cluster").down()
-            _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    (folder / "owner").unlink()
-    folder.rmdir()
+            shutil.rmtree(folder)

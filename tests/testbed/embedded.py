@@ -18,7 +18,7 @@ import yaml
 
 from tests.testbed.build import program, stages
 from tests.testbed.pki import Authority, Login, kubeconfig, token_keys, write_private
-from tests.testbed.processes import Component
+from tests.testbed.processes import Component, kill_all
 
 HOST = "127.0.0.1"
 OPERATOR = "system:serviceaccount:aiqms-system:aiqms-operator"
@@ -140,8 +140,7 @@ class Embedded:
 
     def down(self) -> None:
         """Stop what runs from this folder, and remove the folder."""
-        for component in reversed(list(self.components.values())):
-            component.kill()
+        kill_all(self.logs)
         if self.folder.exists():
             shutil.rmtree(self.folder)
 

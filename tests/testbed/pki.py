@@ -127,9 +127,7 @@ class Login:
 
 def kubeconfig(server: str, authority: bytes, logins: Mapping[str, Login]) -> str:
     """A kubeconfig with a context for each login, named alike; the first one is current."""
-    cluster = {"name": "aiqms", "cluster": {"server": server, "certificate-authority-data": _base64(authority)}}
-    empty = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "users": [], "contexts": [], "current-context": next(iter(logins))}
-    return add_logins(yaml.safe_dump(empty, sort_keys=False), logins)
+    return _document({"server": server, "certificate-authority-data": _base64(authority)}, logins)
 
 
 def add_logins(text: str, logins: Mapping[str, Login]) -> str:
@@ -139,6 +137,17 @@ def add_logins(text: str, logins: Mapping[str, Login]) -> str:
     for part, made in (("users", _user), ("contexts", partial(_context, cluster))):
         document[part] = [entry for entry in document[part] if entry["name"] not in logins] + [made(name, login) for name, login in logins.items()]
     return str(yaml.safe_dump(document, sort_keys=False))
+
+
+def with_login(text: str, name: str, login: Login) -> str:
+    """A kubeconfig for the same cluster with this login alone."""
+    cluster = yaml.safe_load(text)["clusters"][0]["cluster"]
+    return _document(cluster, {name: login})
+
+
+def _document(cluster: Mapping[str, Any], logins: Mapping[str, Login]) -> str:
+    parts = {"clusters": [{"name": "aiqms", "cluster": dict(cluster)}], "users": [], "contexts": [], "current-context": next(iter(logins))}
+    return add_logins(yaml.safe_dump({"apiVersion": "v1", "kind": "Config"} | parts, sort_keys=False), logins)
 
 
 def _user(name: str, login: Login) -> dict[str, Any]:

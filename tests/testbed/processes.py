@@ -127,6 +127,12 @@ class Component:
         return self._child.wait() if self._child is not None else None
 
 
+def kill_all(folder: Path) -> None:
+    """End every program whose pid file is in this folder, whoever started it."""
+    for path in folder.glob("*.pid"):
+        Component(name=path.stem, argv=(), folder=folder, ready=lambda: True).kill()
+
+
 def _plain_environment() -> dict[str, str]:
     """What any program needs; nothing else of the caller's, so that a run does not depend on who starts it."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE") if name in os.environ}

@@ -14,7 +14,7 @@ import yaml
 
 from tests.testbed.build import program
 from tests.testbed.embedded import Embedded, audit_policy, free_ports, kwok_component
-from tests.testbed.processes import Component
+from tests.testbed.processes import Component, kill_all
 
 # Of the release notes of kind v0.33.0, which is therefore the release to use.
 KIND_IMAGE = "kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed"
@@ -135,8 +135,7 @@ class Kind:
         """Delete the kind cluster, and the folder."""
         if not self.folder.exists():
             return
-        for component in self.components.values():
-            component.kill()
+        kill_all(self.folder / "run")
         self._kind("delete", "cluster")
         shutil.rmtree(self.folder)
 
