@@ -7,21 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from aiqms.api.values import Json
-from aiqms.gate.rules import (
-    APART,
-    CONTAINER_APART,
-    DEFAULTS,
-    FREE,
-    GUARDED,
-    OWN_CLAIM,
-    PER_POD,
-    PER_POD_VALUE,
-    POD_DEFAULTS,
-    SUBJECT,
-    TOKEN,
-    TOKEN_PATH,
-    Rules,
-)
+from aiqms.gate.rules import APART, CONTAINER_APART, DEFAULTS, FREE, GUARDED, OWN_CLAIM, PER_POD, PER_POD_VALUE, POD_DEFAULTS, SUBJECT, TOKEN, TOKEN_PATH, Rules
 
 Noted = Literal["annotations", "labels"]
 

@@ -1,0 +1,106 @@
+"""Decisions are people's: who made a record is what the API server says, and a record stays as it was made."""
+
+from __future__ import annotations
+
+from aiqms.gate.cel import BY_OPERATOR, GOING, PEOPLE_GROUPS, say
+from aiqms.gate.policy import Policy, rule
+
+RECORDS = [rule(["approvalrecords"], ["CREATE"], "aiqms.dev", "*")]
+ROLE, DECISION = (
+    "object.?spec.?role.orValue('')",
+    "object.?spec.?decision.orValue('')",
+)  # what is missing is refused by the schema, later and with a better message
+VERB = f"{DECISION}.lowerAscii()"
+NOBODY = "aiqms-nobody-holds-this"  # a role that no one is given by name: whoever holds it holds all roles by a wildcard
+GROUPS = "request.userInfo.?groups.orValue([])"
+MACHINES = "g == 'system:nodes' || g == 'system:serviceaccounts' || g.startsWith('system:serviceaccounts:')"
+
+
+def holds(role: str) -> str:
+    """Whether whoever asks may decide this in the role. Costs 350,000 of the 1,000,000 that one expression may spend."""
+    return f"authorizer.group('aiqms.dev').resource('approvalroles').namespace(request.namespace).name({role}).check({VERB}).allowed()"
+
+
+def stamp() -> Policy:
+    """Writes the person whom the API server authenticated over whatever the client wrote. A JSON patch: server-side apply may not touch atomic maps."""
+    person = (
+        f'Object.spec.approver{{username: request.userInfo.username, uid: request.userInfo.?uid.orValue(""), groups: {GROUPS},'
+        f" authorized: {holds(ROLE)} && !{holds(repr(NOBODY))}}}"
+    )
+    return Policy(
+        name="authentic",
+        rules=RECORDS,
+        where="everywhere",
+        acts="true",
+        patch=f'has(object.spec) ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] : []',
+    )
+
+
+def authentic() -> Policy:
+    """A record counts only as its author's own, who is a person and holds the role by name.
+
+    A Withdraw may be its own author's, who need not hold the role any more: the operator counts it if the author or `authorized` says so.
+    """
+    approver, needed = "object.spec.approver", "variables.decision != 'Withdraw'"
+    forged = (
+        f"{approver}.username != request.userInfo.username || {approver}.?groups.orValue([]) != {GROUPS}"
+        f" || {approver}.?authorized.orValue(false) != (variables.holds && !variables.everything)"
+    )
+    return Policy(
+        name="authentic",
+        rules=RECORDS,
+        where="everywhere",
+        acts="true",
+        variables={"decision": DECISION, "role": ROLE, "holds": holds(ROLE), "everything": holds(f"'{NOBODY}'")},
+        refuse=[
+            (
+                f"request.userInfo.username.startsWith('system:') || {GROUPS}.exists(g, {MACHINES})",
+                say("a decision is a person's: `request.userInfo.username` is a service account or a part of the cluster; sign in as a person"),
+            ),
+            (
+                f"!{GROUPS}.exists(g, g in {PEOPLE_GROUPS})",
+                say(
+                    "`request.userInfo.username` is in none of the groups of people who may decide (chart value gate.peopleGroups):"
+                    " sign in with a person's account"
+                ),
+            ),
+            (
+                f"{needed} && !variables.holds",
+                say(
+                    f"you do not hold role `variables.role` in namespace `request.namespace`: it takes verb `{VERB}` on"
+                    " approvalroles.aiqms.dev/`variables.role`; ask for a RoleBinding to ClusterRole aiqms-role-`variables.role`"
+                ),
+            ),
+            (
+                f"{needed} && variables.everything",
+                "you hold every role by a wildcard right, which makes nobody an approver: decide with an account that holds this role by name and no wildcard",
+            ),
+            (forged, "spec.approver is set by admission: leave it out, and try again"),
+            (
+                "has(object.spec.expires) && timestamp(object.spec.expires) <= timestamp(object.metadata.creationTimestamp)",
+                say(
+                    "spec.expires `string(object.spec.expires)` is not after now, `string(object.metadata.creationTimestamp)`:"
+                    " give a later time, or leave it out"
+                ),
+            ),
+        ],
+    )
+
+
+def records() -> Policy:
+    """A record stays as long as its namespace, and nothing but its status changes, which is the operator's."""
+    changed = " || ".join(f"object.?{part} != oldObject.?{part}" for part in ("spec", "metadata.?labels", "metadata.?annotations"))
+    owned = "has(object.metadata.ownerReferences) || has(object.metadata.finalizers)"
+    status = f"object.?status != oldObject.?status && !({BY_OPERATOR})"
+    return Policy(
+        name="records",
+        rules=[rule(["approvalrecords", "approvalrecords/*"], ["CREATE", "UPDATE", "DELETE"], "aiqms.dev", "*")],
+        where="everywhere",
+        acts=f"request.operation == 'DELETE' || {owned} || (request.operation == 'UPDATE' && ({changed} || {status}))",
+        refuse=[
+            (f"request.operation == 'DELETE' && !{GOING}", "a record stays as long as its namespace: take it back by a record with decision Withdraw"),
+            (f"request.operation != 'DELETE' && ({owned})", "a record has no owner and no finalizer, so that nothing deletes or keeps it: leave both out"),
+            (f"request.operation == 'UPDATE' && ({changed})", "a record is immutable, its labels and annotations too: make another record"),
+            (f"request.operation == 'UPDATE' && {status}", "the status of a record is written by the AIQMS operator alone"),
+        ],
+    )
