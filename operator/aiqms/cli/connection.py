@@ -1,0 +1,104 @@
+"""The cluster as the person at the terminal sees it: kubectl's own configuration, plain JSON, errors in a person's words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import urllib3
+from kubernetes import client
+from kubernetes import config as untyped_config
+from kubernetes.config.config_exception import ConfigException
+
+from aiqms.api.values import Json
+
+config: Any = untyped_config  # this part of the package has no types
+_TIMEOUT = (5, 20)  # seconds to connect, seconds to answer
+
+
+class CannotAsk(Exception):
+    """The cluster could not be asked, so nothing is known. The text says why and what to do."""
+
+
+class Refused(CannotAsk):
+    """The API server answered with an error. code: HTTP."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An API server and a namespace, asked as the person whom the kubeconfig names."""
+
+    api: client.ApiClient
+    namespace: str
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
+        """The object or list at a path such as /api/v1/namespaces/lending.
+
+        Raises Refused when the API server answers with an error, CannotAsk when it does not answer.
+        """
+        try:
+            request = self.api.param_serialize(
+                "GET", path, query_params=list((query or {}).items()), header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
+            )
+            response: Any = self.api.call_api(*request, _request_timeout=_TIMEOUT)
+            body = response.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            what = f"the API server at {self.api.configuration.host} does not answer ({_cause(error)})"
+            raise CannotAsk(f"{what}: check the context (kubectl config current-context) and the network") from error
+        return _answer(response.status, body)
+
+
+def connect(*, context: str | None, namespace: str | None) -> Connection:
+    """As kubectl would: KUBECONFIG, else ~/.kube/config, else the pod's own service account; the context's namespace unless one is given.
+
+    Raises CannotAsk when none of them can be used.
+    """
+    settings = client.Configuration()
+    settings.retries = False
+    try:
+        return Connection(_from_kubeconfig(context, settings), namespace or _namespace_of(context))
+    except ConfigException as error:
+        if context is None and (inside := _from_pod(settings, namespace)):
+            return inside
+        raise CannotAsk(f"no usable kubeconfig ({error}): set KUBECONFIG, or choose a context with --context") from error
+
+
+def _from_kubeconfig(context: str | None, settings: client.Configuration) -> client.ApiClient:
+    config.load_kube_config(context=context, client_configuration=settings)
+    return client.ApiClient(settings)
+
+
+def _namespace_of(context: str | None) -> str:
+    contexts, current = config.list_kube_config_contexts()
+    chosen = next((c for c in contexts if c["name"] == context), None) if context else current
+    return cast(str, ((chosen or {}).get("context") or {}).get("namespace") or "default")
+
+
+def _from_pod(settings: client.Configuration, namespace: str | None) -> Connection | None:
+    try:
+        config.load_incluster_config(client_configuration=settings)
+    except ConfigException:
+        return None
+    return Connection(client.ApiClient(settings), namespace or "default")
+
+
+def _answer(status: int, body: bytes) -> Json:
+    try:
+        answer: Any = json.loads(body)
+    except ValueError as error:
+        raise CannotAsk(f"what answered (HTTP {status}) is no Kubernetes API server: check the server's address (kubectl cluster-info)") from error
+    if status >= 400:
+        raise Refused(status, answer.get("message") or f"the API server answered {status}")
+    return cast(Json, answer)
+
+
+def _cause(error: BaseException) -> str:
+    """The last of a chain of wrapped errors says what happened: connection refused, certificate expired, name unknown."""
+    reason = getattr(error, "reason", None)
+    return _cause(reason) if isinstance(reason, BaseException) else str(error).rsplit(": ", 1)[-1]

@@ -1,0 +1,266 @@
+"""From what was read to what a person should know and do next. Pure: the same facts give the same explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+
+from aiqms.api.conditions import Reason
+from aiqms.api.deployment import Result
+from aiqms.api.record import Decision
+from aiqms.api.values import API_VERSION, Json
+from aiqms.cli.reading import Facts, WhoMay
+from aiqms.gate.rules import GOVERNED, LABEL, MODEL, OPERATOR_NAMESPACE
+from aiqms.policy.words import plural, short
+
+_LOOK = f"kubectl get deployment aiqms-operator -n {OPERATOR_NAMESPACE}"
+BLOCKS = (Result.FAIL, Result.ERROR)
+_GOOD = ("Ready", "Approved")  # conditions that are good while True; all others are there only while something is wrong
+
+
+@dataclass(frozen=True)
+class Row:
+    """A control, and what lifts it where it does not hold. who: those who may; known: whether these are all; ask: the command that tells."""
+
+    id: str
+    procedure: str
+    result: Result
+    reason: str
+    message: str
+    who: tuple[str, ...] = ()
+    known: bool = True
+    ask: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to create. what: who does it, and what for; manifest: the object."""
+
+    what: str
+    manifest: Json
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `explain` says. blocked: the current subject may not run (the command then ends with 1)."""
+
+    namespace: str
+    name: str
+    blocked: bool
+    headline: str
+    phase: str = ""
+    subject: str = ""
+    changed: tuple[str, ...] = ()
+    controls: tuple[Row, ...] = ()
+    notes: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    def dump(self) -> Json:
+        """Plain values for -o json and -o yaml."""
+        return asdict(self)
+
+
+# What to do about each reason that blocks. {name}, {namespace}, {digest} and {risk} are the deployment's. Approvals get a record to create instead.
+REMEDY: dict[str, str] = {
+    Reason.APPROVAL_MISSING: "",
+    Reason.APPROVAL_EXPIRED: "",
+    Reason.APPROVAL_WITHDRAWN: "",
+    Reason.REJECTED: "change what was rejected (a new subject needs new approvals), or have the rejection taken back",
+    Reason.NO_PROCEDURE: "a platform engineer applies a QMSProcedure whose appliesTo takes in risk class {risk} and namespace {namespace} (kubectl get qmsp)",
+    Reason.NAMESPACE_NOT_GOVERNED: f"whoever may edit the namespace runs: kubectl label namespace {{namespace}} {GOVERNED}=true",
+    Reason.PROHIBITED: "nothing clears it: take the workload down, or correct spec.riskClass if the determination was wrong",
+    Reason.RETIRED: 'to bring it back: kubectl patch aimd {name} -n {namespace} --type merge -p \'{{"spec":{{"lifecycle":"Active"}}}}\'',
+    Reason.INVALID: "correct the field that the message names: kubectl edit aimd {name} -n {namespace}",
+    Reason.WORKLOAD_MISSING: "apply the workload, or correct spec.workloads: kubectl edit aimd {name} -n {namespace}",
+    Reason.WORKLOAD_CLAIMED: f"let one deployment name the workload: correct spec.workloads, or label {LABEL} of its pod template",
+    Reason.WORKLOAD_UNLABELLED: f"set label {LABEL}: {{name}} in the workload's pod template",
+    Reason.INPUT_UNREADABLE: "create what the message names, or take it out of the pod template",
+    Reason.MODEL_MISMATCH: f"set annotation {MODEL}: {{digest}} in the pod template, or correct spec.model.digest",
+    Reason.MODEL_DECLARED_NOWHERE: f"set annotation {MODEL}: {{digest}} in the pod template",
+    Reason.POD_DIFFERS: "find what changes the pod on its way in (a mutating webhook, a LimitRange), and put the same into the workload's template",
+    Reason.STOPPED_AFTER_LAPSE: "have the subject approved anew: its pods come back by themselves",
+    Reason.CLEARANCE_TOO_LARGE: "move deployments to other namespaces, or delete register entries that nothing uses",
+    Reason.REVIEW_DUE: "the procedure's owner reviews it and sets spec.reviewBy: kubectl edit qmsp",
+    Reason.CLASS_LOWERED: "approvers should know: it is part of what they approve",
+}
+
+
+def explain(facts: Facts) -> Explanation:
+    """What stands in the way of a deployment, who can lift it, and how."""
+    if facts.deployment is None:
+        return _unregistered(facts)
+    status = facts.deployment.get("status") or {}
+    if not status:
+        return _unseen(facts)
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    ready = conditions.get("Ready") or {}
+    rows = tuple(_row(control, facts) for control in status.get("controls") or [])
+    subject = status.get("subject") or {}
+    return Explanation(
+        namespace=facts.namespace,
+        name=facts.name,
+        blocked=ready.get("status") != "True",
+        headline=_headline(status, ready, rows),
+        phase=status.get("phase", ""),
+        subject=subject.get("fingerprint", ""),
+        changed=tuple(subject.get("changed") or []),
+        controls=rows,
+        notes=(*_conditions(conditions.values(), rows, facts), *_behind(facts.deployment), *_ungoverned(facts, ready), *_pods(status)),
+        steps=(*_approvals(facts, rows), *_withdrawals(facts)),
+    )
+
+
+def _headline(status: Json, ready: Json, rows: tuple[Row, ...]) -> str:
+    failing, judged = sum(r.result in BLOCKS for r in rows), sum(r.result is not Result.SKIP for r in rows)
+    phase = _spaced(status.get("phase") or "Held").upper()
+    if failing:
+        held = " (Audit: nothing is held)" if ready.get("reason") == Reason.AUDIT else ""
+        return f"{phase}: {failing} of {judged} controls {'fails' if failing == 1 else 'fail'}{held}"
+    if ready.get("status") != "True":
+        return f"{phase}: {ready.get('reason') or 'no verdict yet'}"
+    return f"{phase}: all {judged} controls hold" if judged > 1 else phase
+
+
+def _spaced(word: str) -> str:
+    return "".join(f" {letter}" if letter.isupper() else letter for letter in word).strip()
+
+
+def _row(control: Json, facts: Facts) -> Row:
+    row = Row(id=control["id"], procedure=control.get("procedure", ""), result=Result(control["result"]), reason=control["reason"], message=control["message"])
+    if row.result in (Result.PASS, Result.SKIP):
+        return row
+    role = _role(row)
+    if role and row.result in BLOCKS and row.reason != Reason.REJECTED:
+        may = dict(facts.who_may).get(role, WhoMay((), known=False))
+        return replace(row, who=may.people, known=may.known, ask=_ask(role, facts))
+    return replace(row, remedy=_remedy(row.reason, row.message, facts))
+
+
+def _role(row: Row) -> str:
+    return row.id.removeprefix("approvals/") if row.id.startswith("approvals/") else ""
+
+
+def _ask(role: str, facts: Facts) -> str:
+    return f"kubectl auth can-i approve approvalroles.aiqms.dev/{role} -n {facts.namespace}"
+
+
+def _remedy(reason: str, message: str, facts: Facts) -> str:
+    """Empty where the message says it already."""
+    spec = (facts.deployment or {}).get("spec") or {}
+    digest = (spec.get("model") or {}).get("digest", "")
+    remedy = REMEDY.get(reason, "").format(name=facts.name, namespace=facts.namespace, digest=digest, risk=spec.get("riskClass", ""))
+    command = remedy.rpartition("kubectl")[2]
+    return "" if command and command in message else remedy
+
+
+def _conditions(conditions: Iterable[Json], rows: tuple[Row, ...], facts: Facts) -> list[str]:
+    """What conditions say beyond the controls: each reason once."""
+    told = {r.reason for r in rows if r.result is not Result.PASS}
+    bad = {c["reason"]: c["message"] for c in conditions if (c["status"] == "True") != (c["type"] in _GOOD)}
+    return [_joined(f"{reason}: {message}", _remedy(reason, message, facts)) for reason, message in bad.items() if reason not in told]
+
+
+def _joined(said: str, remedy: str) -> str:
+    return f"{said}; {remedy}" if remedy else said
+
+
+def _behind(deployment: Json) -> list[str]:
+    now, seen = deployment["metadata"].get("generation", 0), deployment["status"].get("observedGeneration", 0)
+    if seen >= now:
+        return []
+    return [f"the operator has not looked at the latest change yet (generation {now}, seen {seen}); the gate holds meanwhile: {_LOOK}"]
+
+
+def _ungoverned(facts: Facts, ready: Json) -> list[str]:
+    if facts.governed is not False or ready.get("reason") == Reason.NAMESPACE_NOT_GOVERNED:
+        return []
+    remedy = REMEDY[Reason.NAMESPACE_NOT_GOVERNED].format(namespace=facts.namespace)
+    return [f"namespace {facts.namespace} is not governed, so the gate judges nothing there; {remedy}"]
+
+
+def _pods(status: Json) -> list[str]:
+    pods, serving, subject = status.get("pods") or {}, status.get("serving") or {}, status.get("subject") or {}
+    running, held, before = pods.get("running", 0), pods.get("held", 0), pods.get("before", 0)
+    parts = [_running(running, serving, subject)] * bool(running) + [_held(held, subject)] * bool(held) + [_before(before)] * bool(before)
+    return ["; ".join(parts)] if parts else []
+
+
+def _running(count: int, serving: Json, subject: Json) -> str:
+    cleared, current = serving.get("fingerprint"), subject.get("fingerprint")
+    until = f" (cleared until {_moment(serving['validUntil'])})" if serving.get("validUntil") else ""
+    if cleared and current and cleared != current:
+        return f"{plural(count, 'pod')} of {short(cleared)} {_verb(count, 'goes', 'go')} on serving{until}"
+    return f"{plural(count, 'pod')} {_verb(count, 'runs', 'run')}{until}"
+
+
+def _held(count: int, subject: Json) -> str:
+    of = f" of {short(subject['fingerprint'])}" if subject.get("fingerprint") else ""
+    return f"{plural(count, 'pod')}{of} {_verb(count, 'is', 'are')} held"
+
+
+def _before(count: int) -> str:
+    return f"{plural(count, 'pod')} ran before the namespace was governed and {_verb(count, 'is', 'are')} left alone until the next start"
+
+
+def _verb(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
+
+
+def _moment(stored: str) -> str:
+    """An instant of the far future is none."""
+    return "withdrawn" if stored.startswith("9999") else stored.replace("T", " ").replace("Z", " UTC")
+
+
+def _approvals(facts: Facts, rows: tuple[Row, ...]) -> list[Step]:
+    roles = dict.fromkeys(_role(r) for r in rows if r.ask)
+    fingerprint = ((facts.deployment or {}).get("status") or {}).get("subject", {}).get("fingerprint")
+    return [Step(what=f"To approve as {role}", manifest=_record(facts, fingerprint, role, Decision.APPROVE)) for role in roles] if fingerprint else []
+
+
+def _withdrawals(facts: Facts) -> list[Step]:
+    """By the author, or whoever holds verb withdraw on the role."""
+    return [_withdrawal(facts, r["metadata"]["name"], r["spec"]) for r in facts.rejections]
+
+
+def _withdrawal(facts: Facts, record: str, spec: Json) -> Step:
+    who, why = (spec.get("approver") or {}).get("username", "its author"), spec.get("rationale") or "no rationale given"
+    manifest = _record(facts, spec["subject"], spec["role"], Decision.WITHDRAW, withdraws=record)
+    return Step(what=f"To take back the rejection by {who} ({why})", manifest=manifest)
+
+
+def _record(facts: Facts, subject: str, role: str, decision: Decision, **more: str) -> Json:
+    spec = {"deployment": facts.name, "subject": subject, "role": role, "decision": str(decision), **more, "rationale": "why you decide so"}
+    return {"apiVersion": API_VERSION, "kind": "ApprovalRecord", "metadata": {"generateName": f"{facts.name}-", "namespace": facts.namespace}, "spec": spec}
+
+
+def _unseen(facts: Facts) -> Explanation:
+    note = f"the operator has not looked at it yet; is it running? {_LOOK}"
+    return Explanation(namespace=facts.namespace, name=facts.name, blocked=True, headline="NO STATUS YET", notes=(note, *_ungoverned(facts, {})))
+
+
+def _unregistered(facts: Facts) -> Explanation:
+    what = "and not judged" if facts.governed is False else "and held until it is registered and approved"
+    pods = [f"{plural(facts.pods, 'pod')} bearing label {LABEL}: {facts.name}, {what}"] if facts.pods else []
+    others = [f"registered here: {', '.join(facts.registered)}"] if facts.registered else []
+    step = Step(what="To register it, somebody who may edit the namespace fills in and applies", manifest=_register(facts))
+    return Explanation(
+        namespace=facts.namespace,
+        name=facts.name,
+        blocked=True,
+        headline=f"NOT REGISTERED: namespace {facts.namespace} has no AIModelDeployment of this name",
+        notes=(*others, *pods, *_ungoverned(facts, {})),
+        steps=(step,),
+    )
+
+
+def _register(facts: Facts) -> Json:
+    spec = {
+        "intendedPurpose": "what it is for",
+        "riskClass": "High",
+        "role": "Provider",
+        "owner": {"name": "who answers for it", "contact": "where to reach them"},
+        "model": {"name": "model", "version": "1", "uri": "oci://registry.example/model", "digest": "sha256:" + "0" * 64},
+        "workloads": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": facts.name}],
+    }
+    return {"apiVersion": API_VERSION, "kind": "AIModelDeployment", "metadata": {"name": facts.name, "namespace": facts.namespace}, "spec": spec}

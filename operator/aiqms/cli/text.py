@@ -1,0 +1,96 @@
+"""An explanation as lines for a terminal. Pure: the width is given, and colour is a style beside the text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import yaml
+
+from aiqms.api.deployment import Result
+from aiqms.cli.explanation import Explanation, Row, Step
+from aiqms.policy.words import short
+
+MARKS = {Result.PASS: "✓", Result.FAIL: "✗", Result.WARN: "!", Result.ERROR: "?", Result.SKIP: "–"}
+STYLES = {Result.PASS: "green", Result.FAIL: "red", Result.WARN: "yellow", Result.ERROR: "red", Result.SKIP: "dim"}
+_GAP = 10  # columns between headline and subject
+
+
+class Line(NamedTuple):
+    """A line and its style in rich's words; empty: plain."""
+
+    text: str
+    style: str = ""
+
+
+def lines(explanation: Explanation, *, width: int | None) -> Iterator[Line]:
+    """The whole text. width: columns to wrap at, None for never. What is to be pasted is never wrapped."""
+    yield from _headline(explanation, width)
+    column = max((len(_label(row, explanation)) for row in explanation.controls), default=0)
+    for row in explanation.controls:
+        yield from _row(row, _label(row, explanation).ljust(column), width)
+    for note in explanation.notes:
+        yield from _wrapped(note, "  … ", "    ", width)
+    for step in explanation.steps:
+        yield from _step(step)
+
+
+def _headline(explanation: Explanation, width: int | None) -> Iterator[Line]:
+    head, style = f"{explanation.name}  {explanation.headline}", "bold red" if explanation.blocked else "bold green"
+    subject = _subject(explanation)
+    if not subject:
+        yield Line(head, style)
+    elif width is None or len(head) + _GAP + len(subject) <= width:
+        yield Line(head + " " * _GAP + subject, style)
+    else:
+        yield Line(head, style)
+        yield from _wrapped(subject, "  ", "  ", width)
+
+
+def _subject(explanation: Explanation) -> str:
+    changed = f" (changed since last approval: {', '.join(explanation.changed)})" if explanation.changed else ""
+    return f"subject {short(explanation.subject)}{changed}" if explanation.subject else ""
+
+
+def _label(row: Row, explanation: Explanation) -> str:
+    """The procedure is named only where there are several."""
+    several = len({r.procedure for r in explanation.controls if r.procedure}) > 1
+    return f"{row.id} ({row.procedure})" if several and row.procedure else row.id
+
+
+def _row(row: Row, label: str, width: int | None) -> Iterator[Line]:
+    for line in _wrapped(row.message, f"  {MARKS[row.result]} {label}  ", " " * 6, width):
+        yield Line(line.text, STYLES[row.result])
+    if row.ask:
+        yield from _wrapped(_who(row), " " * 6, " " * 8, width)
+    elif row.remedy:
+        yield from _wrapped(row.remedy, " " * 6, " " * 8, width)
+
+
+def _who(row: Row) -> str:
+    if not row.who and row.known:
+        role, namespace = row.id.removeprefix("approvals/"), row.ask.rsplit(" ", 1)[-1]
+        return f"who may: nobody yet; bind somebody: kubectl create rolebinding {role}s --clusterrole aiqms-role-{role} --group {role}s -n {namespace}"
+    if row.known:
+        return f"who may: {', '.join(row.who)}"
+    seen = f"{', '.join(row.who)}, and perhaps others" if row.who else "you may not read who is bound to the role"
+    return f"who may: {seen}; whoever wants to know of themselves runs: {row.ask}"
+
+
+def _wrapped(text: str, first: str, rest: str, width: int | None) -> Iterator[Line]:
+    if width is None:
+        yield Line(first + text)
+        return
+    for line in textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False):
+        yield Line(line)
+
+
+def _step(step: Step) -> Iterator[Line]:
+    """Flush left, so that it can be pasted: a shell wants the closing word at the start of its line."""
+    verb = "create" if "generateName" in step.manifest["metadata"] else "apply"
+    yield Line("")
+    yield Line(f"{step.what}:", "bold")
+    yield from map(
+        Line, (f"kubectl {verb} -f - <<'EOF'", *yaml.safe_dump(step.manifest, sort_keys=False, width=10_000, allow_unicode=True).splitlines(), "EOF")
+    )
