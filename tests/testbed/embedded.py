@@ -253,7 +253,8 @@ def kwok_component(folder: Path, kubeconfig: Path, port: int) -> Component:
         "kubeconfig": kubeconfig,
         "manage-all-nodes": "false",
         "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
-        "node-lease-duration-seconds": 40,
+        # Its name is a new one at each start: after a kill it waits so long for the lease of the one before to run out.
+        "node-lease-duration-seconds": 10,
         "server-address": f"{HOST}:{port}",
     }
     argv = (*_command("kwok", flags), *(f"--config={stage}" for stage in stages()))
