@@ -1,0 +1,63 @@
+# Needs GNU make, git and Python 3.11 or newer. Everything else is fetched and built here.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+TESTBED := $(BIN)/python -m tests.testbed
+STAMP := .venv/.synced
+# uv of the PATH where it works (a shim may name a version that is not there), else one of our own in .testbed/uv.
+export UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),$(CURDIR)/.testbed/uv/bin/uv)
+
+.PHONY: help demo test lint unit e2e env down lock generate build-testbed
+
+help: ## Show what there is
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/; s/\$$\$$/$$/' | expand -t 22
+
+demo: $(STAMP) ## Tell the story on a real cluster, and leave it running
+	@$(BIN)/python -m tests.testbed.demo
+
+test: lint ## Check everything: style, types, layers, chart, unit tests, tests on a real cluster
+	@$(BIN)/pytest
+
+lint: $(STAMP) ## Check style, types, layers and chart
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(TESTBED) helm lint --strict charts/aiqms
+
+unit: $(STAMP) ## Run the tests that need no cluster
+	@$(BIN)/pytest tests/unit
+
+e2e: $(STAMP) ## Run the tests on a real cluster
+	@$(BIN)/pytest tests/e2e
+
+env: $(STAMP) ## Print the shell lines to use the demo's cluster: eval "$$(make -s env)"
+	@$(TESTBED) env
+
+down: $(STAMP) ## Stop the demo's cluster, and remove its state
+	@$(TESTBED) down
+
+build-testbed: $(STAMP) ## Build the cluster's programs, which happens once
+	@$(TESTBED) build
+
+generate: $(STAMP) ## Write what is generated from the models: CRDs, policies
+	$(BIN)/python -m aiqms.api.crds crds
+	$(BIN)/python -m aiqms.api.crds charts/aiqms/crds
+	$(BIN)/python -m aiqms.gate.render charts/aiqms/templates/policies
+
+lock: $(UV) ## Pin the dependencies of pyproject.toml in requirements.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --universal --generate-hashes --no-emit-index-url --group dev --quiet --output-file requirements.lock pyproject.toml >/dev/null
+
+# Redone only when the lock or the project's own metadata changes.
+$(STAMP): requirements.lock pyproject.toml | $(UV)
+	@echo "[aiqms] installing the locked dependencies into .venv" >&2
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(CURDIR)/.testbed/uv/bin/uv:
+	@echo "[aiqms] installing uv into .testbed/uv" >&2
+	@$(PYTHON) -m venv .testbed/uv
+	@.testbed/uv/bin/python -m pip install --quiet uv
