@@ -1,0 +1,74 @@
+"""How the command ends, and what it says, where the cluster cannot be asked: never a stack trace."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import pytest
+
+CLI = pathlib.Path(sys.executable).parent / "kubectl-qms"
+
+
+def run(*arguments: str, kubeconfig: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([CLI, *arguments], env=os.environ | {"KUBECONFIG": str(kubeconfig)}, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def nowhere(tmp_path: pathlib.Path) -> tuple[pathlib.Path, int]:
+    """A kubeconfig of an address where nothing listens, and its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path = tmp_path / "config"
+    path.write_text(
+        f"""
+apiVersion: v1
+kind: Config
+current-context: here
+clusters: [{{name: c, cluster: {{server: "http://127.0.0.1:{port}"}}}}]
+users: [{{name: u, user: {{token: none}}}}]
+contexts: [{{name: here, context: {{cluster: c, user: u, namespace: lending}}}}]
+"""
+    )
+    return path, port
+
+
+def test_an_api_server_that_does_not_answer_ends_with_3(nowhere: tuple[pathlib.Path, int]) -> None:
+    path, port = nowhere
+    ended = run("explain", "aimd/credit-scoring", kubeconfig=path)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.startswith(f"error: the API server at http://127.0.0.1:{port} does not answer (")
+    assert ended.stderr.endswith("): check the context (kubectl config current-context) and the network\n")
+    assert "refused" in ended.stderr
+
+
+def test_no_kubeconfig_ends_with_3(tmp_path: pathlib.Path) -> None:
+    ended = run("explain", "credit-scoring", kubeconfig=tmp_path / "none")
+    assert (ended.returncode, ended.stderr) == (
+        3,
+        "error: no usable kubeconfig (Invalid kube-config file. No configuration found.): set KUBECONFIG, or choose a context with --context\n",
+    )
+
+
+def test_a_context_that_is_not_there_ends_with_3_and_is_named(nowhere: tuple[pathlib.Path, int]) -> None:
+    ended = run("explain", "credit-scoring", "--context", "there", kubeconfig=nowhere[0])
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "there" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("explain",), ("explain", "pod/x"), ("explain", "x", "-o", "xml"), ("unknown",)], ids=" ".join)
+def test_wrong_usage_ends_with_2(arguments: tuple[str, ...], nowhere: tuple[pathlib.Path, int]) -> None:
+    assert run(*arguments, kubeconfig=nowhere[0]).returncode == 2
+
+
+def test_another_kind_is_told_which_one_explain_knows(nowhere: tuple[pathlib.Path, int]) -> None:
+    assert "explain knows AIModelDeployments: write aimd/x, not pod/x" in run("explain", "pod/x", kubeconfig=nowhere[0]).stderr
+
+
+def test_the_help_that_refusals_name_says_how_to_register(tmp_path: pathlib.Path) -> None:
+    said = " ".join(run("explain", "--help", kubeconfig=tmp_path / "none").stdout.split())
+    assert "the label aiqms.dev/deployment: NAME in its workload's pod template, an AIModelDeployment NAME in its namespace" in said
