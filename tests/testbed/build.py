@@ -174,7 +174,8 @@ def _install_go(folder: Path) -> None:
 
 
 def _installer() -> list[str]:
-    uv = os.environ.get("UV") or shutil.which("uv")
+    # The last one is the Makefile's own, for those who call this module without make.
+    uv = os.environ.get("UV") or shutil.which("uv") or shutil.which("uv", path=MODULES.parents[2] / ".testbed" / "uv" / "bin")
     return [uv, "pip", "install", "--quiet", "--no-deps"] if uv else [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
 
 

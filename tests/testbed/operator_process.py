@@ -15,6 +15,7 @@ from tests.testbed.embedded import HOST, answers, free_ports
 from tests.testbed.people import service_account_token
 from tests.testbed.pki import Login, with_login, write_private
 from tests.testbed.processes import Component, ComponentFailed
+from tests.testbed.providers import NotOffered
 
 NAMESPACE = "aiqms-system"
 NAME = "aiqms-operator"
@@ -62,6 +63,8 @@ class Operator:
 
     def start(self, within: float = 60) -> None:
         """Start it as the Deployment says now, and wait until it is ready. Raises ComponentFailed with the end of its log."""
+        if not self.cluster.provider.owned:
+            raise NotOffered("the operator of the current cluster is not the test bed's to start: set AIQMS_CLUSTER=embedded")
         if not self._port_file.exists():
             self._port_file.write_text(str(free_ports(1)[0]))
         self._component = self._of_deployment()
