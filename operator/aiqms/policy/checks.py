@@ -135,6 +135,13 @@ def _workload(workload: WorkloadFacts, name: str) -> Row:
     return _row(id_, Result.PASS, Reason.WORKLOAD_FOUND, f"{workload.ref} names this deployment")
 
 
+def inputs(facts: Facts) -> list[Row]:
+    """The ConfigMaps and claims that the pods read can be read here too: their content is part of the subject."""
+    if not facts.given.unreadable:
+        return []
+    return [_row("inputs", Result.ERROR, Reason.INPUT_UNREADABLE, f"{facts.given.unreadable}: what was cleared stays until its time, nothing new is cleared")]
+
+
 def model(facts: Facts) -> list[Row]:
     """What the pod templates declare to serve is the model of the register."""
     found = [w for w in facts.given.workloads if w.template is not None]
@@ -207,4 +214,4 @@ def pods(facts: Facts) -> list[Row]:
     return []
 
 
-CHAIN: list[Check] = [risk_class, lifecycle, procedures, review, workloads, model, class_lowered, approvals]
+CHAIN: list[Check] = [risk_class, lifecycle, procedures, review, workloads, inputs, model, class_lowered, approvals]

@@ -87,10 +87,11 @@ def _approved(entries: Sequence[Entry]) -> Entry | None:
 
 
 def _entries(given: Input, spec: DeploymentSpec, current: Current, now: datetime) -> tuple[Entry, ...]:
-    """A procedure that cannot be read gives nothing and takes nothing: what was cleared stays until its time."""
+    """What cannot be read gives nothing and takes nothing: what was cleared stays until its time."""
     if not given.governed or _never(spec):
         return ()
-    return given.entries if any(not isinstance(p, Procedure) for p in given.procedures) else evolved(given, current, now)
+    unknown = given.unreadable or any(not isinstance(p, Procedure) for p in given.procedures)
+    return given.entries if unknown else evolved(given, current, now)
 
 
 def _never(spec: DeploymentSpec) -> bool:

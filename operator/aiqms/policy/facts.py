@@ -89,7 +89,10 @@ class PodFacts:
 
 @dataclass(frozen=True)
 class Input:
-    """Everything that one decision about one deployment may look at. procedures: those that apply, by name. orphan: as of a former registration."""
+    """Everything that one decision about one deployment may look at. procedures: those that apply, by name. orphan: as of a former registration.
+
+    unreadable: why something that its pods read could not be read; empty where everything could.
+    """
 
     namespace: str
     name: str
@@ -102,6 +105,7 @@ class Input:
     pods: tuple[PodFacts, ...] = ()
     entries: tuple[Entry, ...] = ()
     orphan: Orphan | None = None
+    unreadable: str = ""
     before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
 

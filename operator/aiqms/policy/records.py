@@ -9,7 +9,7 @@ from datetime import datetime
 from aiqms.api.conditions import Reason
 from aiqms.api.record import Decision, RecordStatus
 from aiqms.policy.approvals import Quorum, authentic, may_withdraw, until, withdrawn
-from aiqms.policy.facts import FOREVER, Record
+from aiqms.policy.facts import FOREVER, Broken, Record
 from aiqms.policy.words import moment, short
 
 _SEEN = (Reason.COUNTED, Reason.SUBJECT_SUPERSEDED, Reason.EXPIRED, Reason.SAME_PERSON_TWICE)
@@ -54,6 +54,11 @@ def unregistered(record: Record) -> RecordStatus:
         Reason.DEPLOYMENT_UNKNOWN,
         f"no AIModelDeployment {record.spec.deployment} in this namespace: it counts when one with subject {short(record.spec.subject)} appears",
     )
+
+
+def unreadable(record: Broken) -> RecordStatus:
+    """For a record that this version cannot read."""
+    return _no(Reason.INVALID, record.message)
 
 
 def _no(reason: Reason, message: str) -> RecordStatus:

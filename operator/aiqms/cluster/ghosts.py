@@ -1,0 +1,64 @@
+"""What kopf cannot say: when its first list is complete, and which objects went away while its watch was broken. Both from slow lists of names."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from aiqms.cluster.client import METADATA_LIST, ApiError, Client
+from aiqms.cluster.store import Key, Store
+
+log = logging.getLogger(__name__)
+
+EVERY = 300.0  # seconds between looks
+_SOON = 0.05  # seconds between looks until all is there
+
+
+@dataclass
+class Census:
+    """The names of one kind that a store must have, and no others. at: the collection's path."""
+
+    client: Client
+    store: Store[Any]
+    at: str
+
+    async def complete(self) -> None:
+        """Waits until the store has everything that a list names; what a later list lacks is not waited for."""
+        while not await self._all_there():
+            await asyncio.sleep(_SOON)  # noqa: ASYNC110 -- the API server is asked anew, no event of ours would tell
+
+    async def run(self) -> None:
+        """Forgets ghosts, for ever: objects of the store that no list names."""
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.sweep()
+            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+                log.warning("no census", extra={"resource": self.at, "why": str(error)})
+
+    async def sweep(self) -> None:
+        """One look. The store is read before the list: what it learns meanwhile is no ghost."""
+        before = self.store.uids()
+        listed = await self._listed()
+        for key, uid in before.items():
+            if listed.get(key) != uid:
+                log.warning("gone unseen", extra={"resource": self.at, "namespace": key[0], "object": key[1]})
+                self.store.drop(key, uid=uid)
+
+    async def _all_there(self) -> bool:
+        try:
+            listed = await self._listed()
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.info("not listed yet", extra={"resource": self.at, "why": str(error)})
+            return False
+        known = self.store.uids()
+        return all(known.get(key) == uid for key, uid in listed.items())
+
+    async def _listed(self) -> dict[Key, str]:
+        pages = [page async for page in self.client.pages(self.at, accept=METADATA_LIST)]
+        metadata = [item["metadata"] for page in pages for item in page.get("items") or []]
+        return {(m.get("namespace", ""), m["name"]): m["uid"] for m in metadata}

@@ -1,0 +1,241 @@
+"""What is kept of each kind that the operator watches: small values, read once per version of the object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from aiqms.api.clearance import ClearanceSpec
+from aiqms.api.deployment import DeploymentSpec, DeploymentStatus
+from aiqms.api.procedure import ProcedureSpec
+from aiqms.api.record import RecordSpec, RecordStatus
+from aiqms.api.values import Json
+from aiqms.gate.normal import inputs, template
+from aiqms.gate.rules import GATE, GOVERNED, LABEL, Rules
+from aiqms.gate.workload import pod_of
+from aiqms.policy.facts import Broken, Procedure, Record
+from aiqms.policy.subject import digest
+
+M = TypeVar("M", bound=BaseModel)
+ENDED = ("Succeeded", "Failed")
+REVISION = "controller-revision-hash"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A controller's reference, as a child bears it."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class NamespaceSeen:
+    """A Namespace. going: it is being deleted."""
+
+    labels: Mapping[str, str]
+    going: bool
+
+    @property
+    def governed(self) -> bool:
+        """It bears the label, whatever its value: admission selects by presence."""
+        return GOVERNED in self.labels
+
+
+@dataclass(frozen=True)
+class DeploymentSeen:
+    """An AIModelDeployment. stored: its status as it lies in the API server."""
+
+    uid: str
+    generation: int
+    spec: DeploymentSpec | Broken
+    stored: Json
+
+    @cached_property
+    def status(self) -> DeploymentStatus:
+        """The stored status, or an empty one where it cannot be read: it is only ever compared with."""
+        read = parsed(DeploymentStatus, self.stored, "status")
+        return DeploymentStatus() if isinstance(read, Broken) else read
+
+
+@dataclass(frozen=True)
+class RecordSeen:
+    """An ApprovalRecord; Broken where it cannot be read, which counts for nothing and says so."""
+
+    deployment: str
+    record: Record | Broken
+    stored: Json
+
+
+@dataclass(frozen=True)
+class ClearanceSeen:
+    """A Clearance. version: its resourceVersion; created: younger pods are swept."""
+
+    uid: str
+    version: str
+    created: datetime
+    spec: ClearanceSpec | Broken
+    stored: Json
+
+
+@dataclass(frozen=True)
+class WorkloadSeen:
+    """A workload with its pod template as stored. update: a StatefulSet's updateRevision."""
+
+    raw: Json
+    uid: str
+    owner: Owner | None
+    update: str
+    rules: Rules
+
+    @cached_property
+    def pod(self) -> Json:
+        """The pod that its controller makes of it."""
+        return pod_of(self.raw)
+
+    @cached_property
+    def template(self) -> Json:
+        """The pod's normal form."""
+        return template(self.pod, self.rules)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the normal form."""
+        return digest(self.template)
+
+    @cached_property
+    def reads(self) -> list[str]:
+        """What its pods take env, files or devices from, as resource/name."""
+        return inputs(self.pod, self.rules)
+
+    @property
+    def label(self) -> str | None:
+        """The deployment that its pods name."""
+        found: str | None = (self.pod["metadata"].get("labels") or {}).get(LABEL)
+        return found
+
+
+@dataclass(frozen=True)
+class PodSeen:
+    """A pod that bears the deployment label. gate: whether it is held."""
+
+    uid: str
+    label: str
+    created: datetime
+    held: bool
+    going: bool
+    ended: bool
+    owner: Owner | None
+    revision: str
+    raw: Json
+    rules: Rules
+
+    @cached_property
+    def template(self) -> Json:
+        """Its normal form."""
+        return template(self.raw, self.rules)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the normal form."""
+        return digest(self.template)
+
+    @cached_property
+    def reads(self) -> list[str]:
+        """What it takes env, files or devices from, as resource/name."""
+        return inputs(self.raw, self.rules)
+
+
+def parsed(model: type[M], raw: Json, where: str) -> M | Broken:
+    """A stored value as a model, or which field cannot be read and why."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        at = ".".join([where, *map(str, first["loc"])])
+        return Broken(f"{at}: {first['msg']}: this version of AIQMS cannot read it; correct the field, or update the operator together with its CRDs")
+
+
+def namespace(raw: Json) -> NamespaceSeen:
+    """Of a core/v1 Namespace."""
+    return NamespaceSeen(raw["metadata"].get("labels") or {}, bool(raw["metadata"].get("deletionTimestamp")))
+
+
+def deployment(raw: Json) -> DeploymentSeen:
+    """Of an AIModelDeployment."""
+    metadata = raw["metadata"]
+    return DeploymentSeen(metadata["uid"], metadata["generation"], parsed(DeploymentSpec, raw["spec"], "spec"), raw.get("status") or {})
+
+
+def procedure(raw: Json) -> Procedure | Broken:
+    """Of a QMSProcedure."""
+    spec = parsed(ProcedureSpec, raw["spec"], "spec")
+    return spec if isinstance(spec, Broken) else Procedure(raw["metadata"]["name"], spec)
+
+
+def record(raw: Json) -> RecordSeen:
+    """Of an ApprovalRecord."""
+    spec, stored = parsed(RecordSpec, raw["spec"], "spec"), raw.get("status") or {}
+    status = parsed(RecordStatus, stored, "status")
+    before = None if isinstance(status, Broken) else status
+    made = spec if isinstance(spec, Broken) else Record(raw["metadata"]["name"], moment(raw["metadata"]["creationTimestamp"]), spec, before)
+    return RecordSeen(str(raw["spec"].get("deployment", "")), made, stored)
+
+
+def clearance(raw: Json) -> ClearanceSeen:
+    """Of a Clearance."""
+    metadata = raw["metadata"]
+    spec = parsed(ClearanceSpec, raw["spec"], "spec")
+    return ClearanceSeen(metadata["uid"], metadata["resourceVersion"], moment(metadata["creationTimestamp"]), spec, raw["spec"])
+
+
+def workload(raw: Json, rules: Rules) -> WorkloadSeen:
+    """Of any of the gate's kinds; keeps what shapes its pods."""
+    metadata = raw["metadata"]
+    kept = {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": {"name": metadata["name"]}, "spec": _shaping(raw)}
+    return WorkloadSeen(kept, metadata["uid"], _owner(metadata), (raw.get("status") or {}).get("updateRevision", ""), rules)
+
+
+def _shaping(raw: Json) -> Json:
+    """The spec less what changes without shaping a pod, so that scaling wakes nobody."""
+    return {k: v for k, v in raw["spec"].items() if k in ("template", "jobTemplate", "volumeClaimTemplates", "completionMode")}
+
+
+def pod(raw: Json, rules: Rules) -> PodSeen:
+    """Of a core/v1 Pod."""
+    metadata, spec = raw["metadata"], raw["spec"]
+    labels = metadata.get("labels") or {}
+    return PodSeen(
+        uid=metadata["uid"],
+        label=labels.get(LABEL, ""),
+        created=moment(metadata["creationTimestamp"]),
+        held=any(g["name"] == GATE for g in spec.get("schedulingGates") or []),
+        going=bool(metadata.get("deletionTimestamp")),
+        ended=(raw.get("status") or {}).get("phase") in ENDED,
+        owner=_owner(metadata),
+        revision=labels.get(REVISION, ""),
+        raw={"metadata": {k: metadata[k] for k in ("name", "labels", "annotations", "ownerReferences") if k in metadata}, "spec": spec},
+        rules=rules,
+    )
+
+
+def version(raw: Json) -> str:
+    """Of an object of which only the metadata is watched."""
+    found: str = raw["metadata"]["resourceVersion"]
+    return found
+
+
+def _owner(metadata: Json) -> Owner | None:
+    found = next((o for o in metadata.get("ownerReferences") or [] if o.get("controller")), None)
+    return Owner(found["kind"], found["name"], found["uid"]) if found else None
+
+
+def moment(text: str) -> datetime:
+    """An RFC 3339 time of the API server."""
+    return datetime.fromisoformat(text)

@@ -1,0 +1,70 @@
+"""A reflector: list a kind, then watch it, for ever; any error lists anew. Its store is the operator's only view of that kind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from aiqms.api.values import Json
+from aiqms.cluster.client import METADATA, METADATA_LIST, ApiError, Client
+from aiqms.cluster.store import Store
+
+log = logging.getLogger(__name__)
+
+_WATCH_SECONDS = (240, 480)  # spread, so that watches do not all end at once
+_BACKOFF_SECONDS = (0.1, 30.0)
+
+
+@dataclass
+class Reflector:
+    """at: the collection's path; params: server-side selectors; api_version and kind: filled in, for list items lack them; partial: metadata only."""
+
+    client: Client
+    store: Store[Any]
+    at: str
+    api_version: str
+    kind: str
+    params: dict[str, str] = field(default_factory=dict)
+    partial: bool = False
+    synced: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        pause = _BACKOFF_SECONDS[0]
+        while True:
+            try:
+                version = await self._list()
+                pause = _BACKOFF_SECONDS[0]
+                await self._watch(version)
+            except (ApiError, aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+                log.info("listing anew", extra={"resource": self.at, "why": str(error)})
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+                pause = min(pause * 2, _BACKOFF_SECONDS[1])
+
+    async def _list(self) -> str:
+        items: list[Json] = []
+        version = ""
+        async for page in self.client.pages(self.at, accept=METADATA_LIST if self.partial else "application/json", **self.params):
+            items += page.get("items") or []
+            version = page["metadata"]["resourceVersion"]
+        self.store.replace(self._named(item) for item in items)
+        self.synced.set()
+        return version
+
+    async def _watch(self, version: str) -> None:
+        """Watches on from each bookmark until an error; a watch that simply ends goes on where it was."""
+        while True:
+            seconds = str(random.randint(*_WATCH_SECONDS))
+            accept = METADATA if self.partial else "application/json"
+            async for event in self.client.watch(self.at, accept=accept, resourceVersion=version, timeoutSeconds=seconds, **self.params):
+                version = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    self.store.event(event["type"], self._named(event["object"]))
+
+    def _named(self, raw: Json) -> Json:
+        return raw | {"apiVersion": self.api_version, "kind": self.kind}

@@ -1,0 +1,95 @@
+"""What the operator knows of a kind: the newest seen version of each object, and a word to whoever cares when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from aiqms.api.values import Json
+
+T = TypeVar("T")
+Key = tuple[str, str]  # namespace (empty for cluster-wide kinds) and name
+
+
+@dataclass(frozen=True)
+class Held(Generic[T]):
+    """One object as it is kept: version is its resourceVersion, which the API server lets compare (Kubernetes 1.35)."""
+
+    uid: str
+    version: int
+    value: T
+
+
+class Store(Generic[T]):
+    """Objects by namespace and name. keep: what is kept of an object; changed: told (namespace, name) when that differs from before."""
+
+    def __init__(self, keep: Callable[[Json], T], changed: Callable[[str, str], None]) -> None:
+        self._keep, self._changed = keep, changed
+        self._objects: dict[str, dict[str, Held[T]]] = {}
+
+    def get(self, namespace: str, name: str) -> T | None:
+        """What is kept of one object."""
+        found = self._objects.get(namespace, {}).get(name)
+        return found.value if found else None
+
+    def within(self, namespace: str) -> Iterator[tuple[str, T]]:
+        """Name and value of each object of a namespace."""
+        return ((name, held.value) for name, held in self._objects.get(namespace, {}).items())
+
+    def namespaces(self) -> list[str]:
+        """Namespaces that have at least one object."""
+        return [ns for ns, objects in self._objects.items() if objects]
+
+    def uids(self) -> dict[Key, str]:
+        """The uid of every object."""
+        return {(ns, name): held.uid for ns, objects in self._objects.items() for name, held in objects.items()}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._objects.values()))
+
+    def event(self, kind: str, raw: Json) -> None:
+        """One watch event: ADDED, MODIFIED or DELETED (or empty, for an object that was listed)."""
+        if kind == "DELETED":
+            self.drop(_key(raw), uid=raw["metadata"]["uid"])
+        else:
+            self.put(raw)
+
+    def put(self, raw: Json) -> None:
+        """Keeps the object unless a newer version is known."""
+        (namespace, name), metadata = _key(raw), raw["metadata"]
+        before = self._objects.get(namespace, {}).get(name)
+        version = int(metadata["resourceVersion"])
+        if before and before.uid == metadata["uid"] and before.version >= version:
+            return
+        held = Held(metadata["uid"], version, self._keep(raw))
+        self._objects.setdefault(namespace, {})[name] = held
+        if before is None or before.uid != held.uid or before.value != held.value:
+            self._changed(namespace, name)
+
+    def wrote(self, raw: Json) -> None:
+        """Our own write, as the API server answered it: seen at once, so that nothing is decided on what it replaced. One that is gone meanwhile stays gone."""
+        namespace, name = _key(raw)
+        before = self._objects.get(namespace, {}).get(name)
+        if before and before.uid == raw["metadata"]["uid"]:
+            self.put(raw)
+
+    def drop(self, key: Key, *, uid: str) -> None:
+        """Forgets the object, unless another one took its name."""
+        before = self._objects.get(key[0], {}).get(key[1])
+        if before and before.uid == uid:
+            del self._objects[key[0]][key[1]]
+            self._changed(*key)
+
+    def replace(self, raws: Iterable[Json]) -> None:
+        """A whole list: what it lacks is gone."""
+        listed = {_key(raw): raw for raw in raws}
+        for key, uid in self.uids().items():
+            if key not in listed:
+                self.drop(key, uid=uid)
+        for raw in listed.values():
+            self.put(raw)
+
+
+def _key(raw: Json) -> Key:
+    return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]

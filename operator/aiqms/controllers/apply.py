@@ -1,0 +1,221 @@
+"""Apply: write what was decided. The Clearance first (nothing takes effect before it is durable), then releases and removals, then what people read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from aiqms import metrics
+from aiqms.api.clearance import NAME, ClearanceSpec, Entry
+from aiqms.api.crds import CLEARANCE, DEPLOYMENT, RECORD
+from aiqms.api.values import API_VERSION, Json
+from aiqms.cluster.caches import Caches
+from aiqms.cluster.client import ApiError, Client, path
+from aiqms.cluster.inputs import SECRETS, InputReader
+from aiqms.controllers.gather import Gathered
+from aiqms.gate.rules import GATE, SUBJECT
+from aiqms.policy.clearing import inputs_of, is_live
+from aiqms.policy.facts import Decision, Release, Removal, Told
+from aiqms.policy.records import unreadable
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+STALE = 0.25  # seconds after which every API server judges by a parameter just written: ten times the longest lag measured (docs/gate.md)
+_RELEASE_AGAIN = (0.05, 0.1, 0.2, 0.4)  # seconds: admission may not have the Clearance yet that the release stands on
+_AT_ONCE = 16  # writes under way for one namespace
+REPORTER = "aiqms.dev/operator"
+
+
+class Changed(Exception):
+    """An input changed between the decision and its freezing: decide again."""
+
+
+class Deposed(Exception):
+    """Another leader has stamped this Clearance: this process may write no more."""
+
+
+@dataclass
+class Applier:
+    """Writes for one leader. epoch: stamped into every Clearance; instance: this process, in events."""
+
+    client: Client
+    caches: Caches
+    reader: InputReader
+    epoch: int
+    instance: str
+
+    async def apply(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> None:
+        """Everything that was decided about one namespace. Raises what kept a write from being made, after all others were tried."""
+        if facts.governed:
+            await self._clear(namespace, facts, decisions, now)
+        elif facts.clearance:
+            await self._let_out(namespace, facts)
+        await _all(self._release(namespace, r) for d in decisions.values() for r in d.releases)
+        await _all(self._remove(namespace, r) for d in decisions.values() for r in d.removals)
+        await _all([*self._statuses(namespace, facts, decisions), *self._records(namespace, facts, decisions), *self._events(namespace, facts, decisions)])
+
+    # the Clearance
+
+    async def _clear(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> None:
+        """Writes the Clearance where it differs. What is newly frozen is frozen first, and read again, before anything is permitted on its strength."""
+        stored = facts.clearance.spec if facts.clearance and isinstance(facts.clearance.spec, ClearanceSpec) else None
+        wanted = self._wanted(decisions, now)
+        if stored == wanted:
+            return
+        before = stored or ClearanceSpec()
+        fresh = {*wanted.inputs, *wanted.rotating} - {*before.inputs, *before.rotating}
+        if fresh:
+            await self._write(namespace, wanted.model_copy(update={"deployments": restricted(wanted.deployments, before.deployments, now)}))
+            await asyncio.sleep(STALE)
+            await self._reread(namespace, fresh, wanted)
+        await self._write(namespace, wanted)
+
+    def _wanted(self, decisions: Mapping[str, Decision], now: datetime) -> ClearanceSpec:
+        entries = {name: list(d.entries) for name, d in sorted(decisions.items()) if d.entries}
+        inputs, rotating = inputs_of(entries, now)
+        orphans = {name: d.orphan for name, d in sorted(decisions.items()) if d.orphan}
+        return ClearanceSpec(epoch=self.epoch, orphans=orphans, inputs=inputs, rotating=rotating, deployments=entries)
+
+    async def _reread(self, namespace: str, fresh: Iterable[str], wanted: ClearanceSpec) -> None:
+        relied = {name: value for entries in wanted.deployments.values() for e in entries for name, value in (e.inputs or {}).items() if value}
+        for name in sorted(n for n in fresh if n in relied and not n.startswith(SECRETS)):
+            if await self.reader.fresh(namespace, name) != relied[name]:
+                raise Changed(f"{name} changed while it was being frozen")
+
+    async def _write(self, namespace: str, spec: ClearanceSpec) -> None:
+        seen = self.caches.clearance(namespace)
+        body = _object(CLEARANCE.kind, namespace, NAME) | {"spec": spec.dump()}
+        if seen:
+            body["metadata"]["resourceVersion"] = seen.version
+        metrics.CLEARANCE_BYTES.labels(namespace).set(len(json.dumps(body)))
+        try:
+            answer = await self._counted("clearances", self.client.apply(path(API_VERSION, CLEARANCE.plural, namespace, NAME), body))
+        except ApiError as error:
+            if "replaced" in error.message and error.status == 422:
+                raise Deposed(error.message) from error
+            raise
+        self.caches.clearances.wrote(answer)
+
+    async def _let_out(self, namespace: str, facts: Gathered) -> None:
+        """The namespace was taken out: its held pods go free, and the Clearance goes."""
+        held = [(name, p) for name, p in self.caches.pods.within(namespace) if p.held and not p.going]
+        await _all(self._release(namespace, Release(name, p.uid, None)) for name, p in held)
+        assert facts.clearance
+        await self._counted("clearances", self.client.delete(path(API_VERSION, CLEARANCE.plural, namespace, NAME), uid=facts.clearance.uid))
+
+    # pods
+
+    async def _release(self, namespace: str, release: Release) -> None:
+        """Takes the gate off and stamps the subject, in one patch; the API server judges it once more."""
+        stamp = {"annotations": {SUBJECT: release.fingerprint}} if release.fingerprint else {}
+        body = {"metadata": {"uid": release.uid, **stamp}, "spec": {"schedulingGates": [{"$patch": "delete", "name": GATE}]}}
+        for pause in (*_RELEASE_AGAIN, None):
+            try:
+                answer = await self._counted("pods", self.client.merge(path("v1", "pods", namespace, release.pod), body))
+            except ApiError as error:
+                if error.status in (404, 409):
+                    return
+                if error.status != 403 or pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                self.caches.pods.wrote(answer)
+                metrics.RELEASED.inc()
+                log.info("released", extra={"namespace": namespace, "pod": release.pod, "fingerprint": release.fingerprint})
+                return
+
+    async def _remove(self, namespace: str, removal: Removal) -> None:
+        await self._counted("pods", self.client.delete(path("v1", "pods", namespace, removal.pod), uid=removal.uid))
+        metrics.REMOVED.inc()
+        log.info("removed", extra={"namespace": namespace, "pod": removal.pod, "why": removal.why})
+        regarding = {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": removal.pod, "uid": removal.uid}
+        await self._tell(namespace, regarding, Told("Warning", "PodStopped", f"stopped: {removal.why}"))
+
+    # what people read
+
+    def _statuses(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[Awaitable[None]]:
+        found = [(name, self.caches.deployments.get(namespace, name), decisions[name].status.dump()) for name in facts.registered]
+        return [self._status(DEPLOYMENT.plural, DEPLOYMENT.kind, namespace, name, status) for name, seen, status in found if seen and seen.stored != status]
+
+    def _records(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[Awaitable[None]]:
+        verdicts = {name: v.dump() for d in decisions.values() for name, v in d.records.items()}
+        verdicts |= {name: unreadable(b).dump() for name, b in facts.broken_records.items()}
+        found = [(name, self.caches.records.get(namespace, name), status) for name, status in verdicts.items()]
+        return [self._status(RECORD.plural, RECORD.kind, namespace, name, status) for name, seen, status in found if seen and seen.stored != status]
+
+    async def _status(self, plural: str, kind: str, namespace: str, name: str, status: Json) -> None:
+        try:
+            answer = await self._counted(
+                plural, self.client.apply(path(API_VERSION, plural, namespace, name, "status"), _object(kind, namespace, name) | {"status": status})
+            )
+        except ApiError as error:
+            if not error.gone:
+                raise
+            return
+        (self.caches.deployments if plural == DEPLOYMENT.plural else self.caches.records).wrote(answer)
+
+    def _events(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[Awaitable[None]]:
+        told = [(name, self.caches.deployments.get(namespace, name), decisions[name].told) for name in facts.registered]
+        return [
+            self._tell(namespace, {"apiVersion": API_VERSION, "kind": DEPLOYMENT.kind, "namespace": namespace, "name": name, "uid": seen.uid}, say)
+            for name, seen, say in told
+            if seen and say
+        ]
+
+    async def _tell(self, namespace: str, regarding: Json, told: Told) -> None:
+        body = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{regarding['name'][:200]}-", "namespace": namespace},
+            "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reportingController": REPORTER,
+            "reportingInstance": self.instance[:128],
+            "action": "Judge",
+            "type": told.kind,
+            "reason": told.reason,
+            "note": told.note[:1000],
+            "regarding": regarding,
+        }
+        await self._counted("events", self.client.create(path("events.k8s.io/v1", "events", namespace), body))
+
+    async def _counted(self, resource: str, write: Awaitable[T]) -> T:
+        metrics.WRITES.labels(resource).inc()
+        return await write
+
+
+def restricted(wanted: Mapping[str, list[Entry]], before: Mapping[str, list[Entry]], now: datetime) -> dict[str, list[Entry]]:
+    """As wanted, less everything that permits more than before: what restricts may be written at once, what permits waits for its inputs to be frozen."""
+    narrowed = {name: [_narrowed(e, before.get(name, []), now) for e in entries] for name, entries in wanted.items()}
+    return {name: kept for name, entries in narrowed.items() if (kept := [e for e in entries if e])}
+
+
+def _narrowed(entry: Entry, before: Iterable[Entry], now: datetime) -> Entry | None:
+    old = next((e for e in before if e.fingerprint == entry.fingerprint and e.template == entry.template and e.audit == entry.audit), None)
+    if old is None:
+        return None if is_live(entry, now) and not entry.audit else entry
+    ends = [e for e in (old.valid_until, entry.valid_until) if e]
+    return entry.model_copy(update={"valid_until": min(ends)}) if ends else entry
+
+
+def _object(kind: str, namespace: str, name: str) -> Json:
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"namespace": namespace, "name": name}}
+
+
+async def _all(writes: Iterable[Awaitable[None]]) -> None:
+    """All of them, a few at once; then the first failure, if any."""
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(write: Awaitable[None]) -> None:
+        async with limit:
+            await write
+
+    results = await asyncio.gather(*(one(w) for w in writes), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

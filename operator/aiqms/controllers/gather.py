@@ -1,0 +1,190 @@
+"""Gather: everything that the decisions about one namespace look at, from the caches and, where content counts, from the API server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from aiqms.api.clearance import ClearanceSpec
+from aiqms.api.deployment import DeploymentSpec, Workload
+from aiqms.cluster.caches import Caches
+from aiqms.cluster.client import ApiError
+from aiqms.cluster.inputs import SECRETS, InputReader
+from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, PodSeen, RecordSeen, WorkloadSeen
+from aiqms.gate.difference import differences
+from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, Record, WorkloadFacts
+from aiqms.policy.procedures import applies
+
+_SHOWN = 3  # differences of a pod from its template that a message names
+
+
+class Unreadable(Exception):
+    """A Clearance that this version cannot read: nothing in its namespace may be decided on half of the facts."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """One namespace. registered: an Input for each AIModelDeployment; unregistered: for each other name that pods, records or the Clearance bear."""
+
+    governed: bool
+    clearance: ClearanceSeen | None = None
+    registered: Mapping[str, Input] = field(default_factory=dict)
+    unregistered: Mapping[str, Input] = field(default_factory=dict)
+    broken_records: Mapping[str, Broken] = field(default_factory=dict)
+
+
+async def gather(namespace: str, caches: Caches, reader: InputReader) -> Gathered | None:
+    """None where there is no such namespace, or it is going. Raises Unreadable."""
+    seen = caches.namespaces.get("", namespace)
+    if seen is None or seen.going:
+        return None
+    clearance = caches.clearance(namespace)
+    stored = _stored(clearance)
+    records = _by_deployment(caches.records.within(namespace))
+    pods = _pods(caches.pods.within(namespace))
+    deployments = dict(caches.deployments.within(namespace))
+    view = _View(namespace, caches, clearance, stored, seen.labels, governed=seen.governed, records=records, pods=pods)
+    others = ({*pods, *records, *stored.deployments, *stored.orphans} - set(deployments)) if seen.governed else set(records) - set(deployments)
+    return Gathered(
+        governed=seen.governed,
+        clearance=clearance,
+        registered={name: await _registered(view, name, d, reader) for name, d in deployments.items()},
+        unregistered={name: _unregistered(view, name) for name in sorted(others)},
+        broken_records={name: r.record for name, r in caches.records.within(namespace) if isinstance(r.record, Broken)},
+    )
+
+
+@dataclass(frozen=True)
+class _View:
+    """What all deployments of the namespace share."""
+
+    namespace: str
+    caches: Caches
+    clearance: ClearanceSeen | None
+    stored: ClearanceSpec
+    labels: Mapping[str, str]
+    governed: bool
+    records: Mapping[str, list[Record]]
+    pods: Mapping[str, list[tuple[str, PodSeen]]]
+
+
+def _stored(clearance: ClearanceSeen | None) -> ClearanceSpec:
+    if clearance is None:
+        return ClearanceSpec()
+    if isinstance(clearance.spec, Broken):
+        raise Unreadable(f"the Clearance of this namespace: {clearance.spec.message}")
+    return clearance.spec
+
+
+def _by_deployment(records: Iterable[tuple[str, RecordSeen]]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for _, seen in records:
+        if isinstance(seen.record, Record):
+            found.setdefault(seen.deployment, []).append(seen.record)
+    return found
+
+
+def _pods(pods: Iterable[tuple[str, PodSeen]]) -> dict[str, list[tuple[str, PodSeen]]]:
+    found: dict[str, list[tuple[str, PodSeen]]] = {}
+    for name, seen in pods:
+        if not seen.ended:
+            found.setdefault(seen.label, []).append((name, seen))
+    return found
+
+
+def _unregistered(view: _View, name: str) -> Input:
+    return Input(
+        namespace=view.namespace,
+        name=name,
+        spec=Broken("not registered"),
+        governed=view.governed,
+        records=tuple(view.records.get(name, ())),
+        pods=tuple(_pod(view, n, p, ()) for n, p in view.pods.get(name, ())),
+        entries=tuple(view.stored.deployments.get(name, ())),
+        orphan=view.stored.orphans.get(name),
+    )
+
+
+async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: InputReader) -> Input:
+    refs = () if isinstance(seen.spec, Broken) else tuple(seen.spec.workloads)
+    found = {ref: _workload(view, ref) for ref in refs}
+    content, unreadable = await _contents(view, found.values(), reader)
+    return Input(
+        namespace=view.namespace,
+        name=name,
+        spec=seen.spec,
+        generation=seen.generation,
+        governed=view.governed,
+        procedures=() if isinstance(seen.spec, Broken) else _applying(view, seen.spec),
+        records=tuple(view.records.get(name, ())),
+        workloads=tuple(_facts(ref, w, content) for ref, w in found.items()),
+        pods=tuple(_pod(view, n, p, refs) for n, p in view.pods.get(name, ())),
+        entries=tuple(view.stored.deployments.get(name, ())),
+        orphan=view.stored.orphans.get(name),
+        unreadable=unreadable,
+        before=seen.status,
+    )
+
+
+def _applying(view: _View, spec: DeploymentSpec) -> tuple[Procedure | tuple[str, Broken], ...]:
+    """Those that apply, by name; of one that cannot be read nobody knows, so it is there too."""
+    found: list[Procedure | tuple[str, Broken]] = []
+    for name, procedure in sorted(view.caches.procedures.within(""), key=lambda p: p[0]):
+        if isinstance(procedure, Broken):
+            found.append((name, procedure))
+        elif applies(procedure.spec.applies_to, spec=spec, namespace=view.namespace, labels=view.labels):
+            found.append(procedure)
+    return tuple(found)
+
+
+def _workload(view: _View, ref: Workload) -> WorkloadSeen | PodSeen | None:
+    if ref.kind == "Pod":
+        return view.caches.pods.get(view.namespace, ref.name)
+    return view.caches.workloads[ref.kind].get(view.namespace, ref.name)
+
+
+async def _contents(view: _View, workloads: Iterable[WorkloadSeen | PodSeen | None], reader: InputReader) -> tuple[dict[str, str], str]:
+    """The digest of everything that the pods read, and why one of them could not be had."""
+    refs = sorted({ref for w in workloads if w for ref in w.reads if not ref.startswith(SECRETS)})
+    try:
+        return {ref: await reader.digest(view.namespace, ref) for ref in refs}, ""
+    except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        return {}, f"{', '.join(refs)} could not be read: {error}"
+
+
+def _facts(ref: Workload, seen: WorkloadSeen | PodSeen | None, content: Mapping[str, str]) -> WorkloadFacts:
+    if seen is None:
+        return WorkloadFacts(ref)
+    return WorkloadFacts(
+        ref=ref,
+        template=seen.template,
+        digest=seen.digest,
+        label=seen.label or None,
+        inputs={name: content[name] for name in seen.reads if name in content},
+        secrets=tuple(name for name in seen.reads if name.startswith(SECRETS)),
+    )
+
+
+def _pod(view: _View, name: str, seen: PodSeen, refs: Iterable[Workload]) -> PodFacts:
+    chain = list(view.caches.chain(view.namespace, seen))
+    bears = {("Pod", name)} if not chain else {(w.raw["kind"], w.raw["metadata"]["name"]) for w in chain}
+    outdated = bool(chain and chain[0].update and seen.revision and chain[0].update != seen.revision)
+    return PodFacts(
+        name=name,
+        uid=seen.uid,
+        template=seen.template,
+        held=seen.held,
+        going=seen.going,
+        before=view.clearance is None or seen.created <= view.clearance.created,
+        origin=Origin.NAMED if any((r.kind, r.name) in bears for r in refs) else Origin.ELSEWHERE,
+        differs=() if outdated or not seen.held or not chain else _differences(chain[0], seen),
+        outdated=outdated and seen.held,
+    )
+
+
+def _differences(controller: WorkloadSeen, pod: PodSeen) -> tuple[str, ...]:
+    if pod.template == controller.template:
+        return ()
+    return tuple(differences(controller.template, pod.template)[:_SHOWN])

@@ -1,0 +1,81 @@
+"""reconcile: event → gather → decide → apply, for one namespace at a time. Level-triggered: what changed is never asked, only what is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import aiohttp
+
+from aiqms import metrics
+from aiqms.api.deployment import Phase
+from aiqms.cluster.caches import Caches
+from aiqms.cluster.client import ApiError
+from aiqms.cluster.inputs import InputReader
+from aiqms.controllers.apply import Applier, Changed, Deposed
+from aiqms.controllers.gather import Gathered, gather
+from aiqms.controllers.queue import Queue
+from aiqms.policy.decide import decide, deregistered
+from aiqms.policy.facts import Decision
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Reconciler:
+    """Works off the queue while this process leads."""
+
+    caches: Caches
+    queue: Queue
+    reader: InputReader
+    applier: Applier
+
+    async def work(self) -> None:
+        """One worker: until cancelled, or until another leader is found to have taken over (raises Deposed)."""
+        while True:
+            namespace = await self.queue.get()
+            metrics.QUEUE.set(len(self.queue))
+            try:
+                await self._guarded(namespace)
+            finally:
+                self.queue.done(namespace)
+
+    async def _guarded(self, namespace: str) -> None:
+        """The edge: what went wrong becomes a log line, a metric and another try."""
+        try:
+            with metrics.RECONCILE_SECONDS.time():
+                wake = await self.reconcile(namespace)
+        except (Deposed, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            metrics.RECONCILE_ERRORS.labels(type(error).__name__).inc()
+            pause = self.queue.failed(namespace)
+            expected = isinstance(error, (ApiError, Changed, aiohttp.ClientError, TimeoutError))
+            log.warning("tried again later", exc_info=None if expected else error, extra={"namespace": namespace, "why": str(error), "seconds": pause})
+        else:
+            self.queue.succeeded(namespace)
+            self.queue.wake(namespace, wake)
+
+    async def reconcile(self, namespace: str) -> datetime | None:
+        """Makes the namespace what its facts say; returns when time alone changes something."""
+        facts = await gather(namespace, self.caches, self.reader)
+        if facts is None:
+            return None
+        now = datetime.now(UTC)
+        decisions = {name: decide(given, now) for name, given in facts.registered.items()}
+        decisions |= {name: deregistered(given, now) for name, given in facts.unregistered.items()}
+        await self.applier.apply(namespace, facts, decisions, now)
+        _measure(namespace, facts, decisions)
+        return min((d.wake for d in decisions.values() if d.wake), default=None)
+
+
+def _measure(namespace: str, facts: Gathered, decisions: dict[str, Decision]) -> None:
+    phases = [decisions[name].status.phase for name in facts.registered]
+    for phase in Phase:
+        metrics.DEPLOYMENTS.labels(namespace, phase).set(phases.count(phase))
+    metrics.PODS_HELD.labels(namespace).set(sum(p.held for given in (*facts.registered.values(), *facts.unregistered.values()) for p in given.pods))
+    for name in facts.registered:
+        serving = decisions[name].status.serving
+        metrics.VALID_UNTIL.labels(namespace, name).set(serving.valid_until.timestamp() if serving else 0)
