@@ -8,6 +8,10 @@ STAMP := .venv/.synced
 # uv of the PATH where it works (a shim may name a version that is not there), else one of our own in .testbed/uv.
 export UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),$(CURDIR)/.testbed/uv/bin/uv)
 
+define CHECK_PYTHON
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "[aiqms] $(PYTHON) is not Python 3.11 or newer: name another, as in make PYTHON=python3.12 test" >&2; exit 1; }
+endef
+
 .PHONY: help demo test lint unit e2e env down lock generate build-testbed
 
 help: ## Show what there is
@@ -52,12 +56,14 @@ lock: $(UV) ## Pin the dependencies of pyproject.toml in requirements.lock
 # Redone only when the lock or the project's own metadata changes.
 $(STAMP): requirements.lock pyproject.toml | $(UV)
 	@echo "[aiqms] installing the locked dependencies into .venv" >&2
+	$(CHECK_PYTHON)
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
 	@$(UV) pip sync --quiet --require-hashes requirements.lock
 	@$(UV) pip install --quiet --no-deps --editable .
 	@touch $@
 
 $(CURDIR)/.testbed/uv/bin/uv:
+	$(CHECK_PYTHON)
 	@echo "[aiqms] installing uv into .testbed/uv" >&2
-	@$(PYTHON) -m venv .testbed/uv
-	@.testbed/uv/bin/python -m pip install --quiet uv
+	@if $(PYTHON) -m pip --version >/dev/null 2>&1; then $(PYTHON) -m pip install --quiet --root-user-action ignore --target .testbed/uv uv; \
+	else $(PYTHON) -m venv .testbed/uv && .testbed/uv/bin/python -m pip install --quiet uv; fi
