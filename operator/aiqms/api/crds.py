@@ -36,14 +36,24 @@ class Kind:
 
 
 def _same(*fields: str) -> str:
-    return " && ".join(f"self.?{f} == oldSelf.?{f}" for f in fields)
+    """CEL: none of these fields differs from before. By has(), for the API server's cost estimate gives optional values no bound."""
+    return " && ".join(f"has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f})" for f in fields)
 
 
 PROCEDURE = Kind(
-    kind="QMSProcedure", plural="qmsprocedures", short="qmsp", scope="Cluster", spec=ProcedureSpec,
+    kind="QMSProcedure",
+    plural="qmsprocedures",
+    short="qmsp",
+    scope="Cluster",
+    spec=ProcedureSpec,
     columns=(
-        ("Title", "string", ".spec.title", 0), ("Revision", "integer", ".spec.revision", 0), ("Enforcement", "string", ".spec.enforcement", 0), ("Owner", "string", ".spec.owner", 0),
-        ("Review by", "string", ".spec.reviewBy", 0), ("Document", "string", ".spec.document.uri", 1), ("Digest", "string", ".spec.document.digest", 1),
+        ("Title", "string", ".spec.title", 0),
+        ("Revision", "integer", ".spec.revision", 0),
+        ("Enforcement", "string", ".spec.enforcement", 0),
+        ("Owner", "string", ".spec.owner", 0),
+        ("Review by", "string", ".spec.reviewBy", 0),
+        ("Document", "string", ".spec.document.uri", 1),
+        ("Digest", "string", ".spec.document.digest", 1),
     ),
     spec_rules=(
         ("self.revision >= oldSelf.revision", "revision only rises: use a higher number than the stored one"),
@@ -57,27 +67,57 @@ PROCEDURE = Kind(
 )
 
 DEPLOYMENT = Kind(
-    kind="AIModelDeployment", plural="aimodeldeployments", short="aimd", scope="Namespaced", spec=DeploymentSpec, status=DeploymentStatus,
+    kind="AIModelDeployment",
+    plural="aimodeldeployments",
+    short="aimd",
+    scope="Namespaced",
+    spec=DeploymentSpec,
+    status=DeploymentStatus,
     columns=(
-        ("Risk", "string", ".spec.riskClass", 0), ("Model", "string", ".status.model", 0), ("Phase", "string", ".status.phase", 0),
-        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0), ("Approved", "string", '.status.conditions[?(@.type=="Approved")].status', 0),
-        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0), ("Held", "integer", ".status.pods.held", 0), ("Running", "integer", ".status.pods.running", 0),
-        ("Warn", "integer", ".status.summary.warn", 1), ("Owner", "string", ".spec.owner.name", 1), ("Contact", "string", ".spec.owner.contact", 1),
-        ("Subject", "string", ".status.subject.fingerprint", 1), ("Age", "date", ".metadata.creationTimestamp", 0),
+        ("Risk", "string", ".spec.riskClass", 0),
+        ("Model", "string", ".status.model", 0),
+        ("Phase", "string", ".status.phase", 0),
+        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
+        ("Approved", "string", '.status.conditions[?(@.type=="Approved")].status', 0),
+        ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0),
+        ("Held", "integer", ".status.pods.held", 0),
+        ("Running", "integer", ".status.pods.running", 0),
+        ("Warn", "integer", ".status.summary.warn", 1),
+        ("Owner", "string", ".spec.owner.name", 1),
+        ("Contact", "string", ".spec.owner.contact", 1),
+        ("Subject", "string", ".status.subject.fingerprint", 1),
+        ("Age", "date", ".metadata.creationTimestamp", 0),
     ),
     rules=(("size(self.metadata.name) <= 63", "the name is the value of a pod label: at most 63 characters"),),
-    under={"workloads[]": ((
-        "self.apiVersion == (self.kind in ['Job', 'CronJob'] ? 'batch/v1' : (self.kind == 'Pod' ? 'v1' : 'apps/v1'))",
-        "apiVersion does not fit kind: apps/v1 for Deployment, StatefulSet, DaemonSet and ReplicaSet, batch/v1 for Job and CronJob, v1 for Pod",
-    ),)},
+    under={
+        "workloads[]": (
+            (
+                "self.apiVersion == (self.kind in ['Job', 'CronJob'] ? 'batch/v1' : (self.kind == 'Pod' ? 'v1' : 'apps/v1'))",
+                "apiVersion does not fit kind: apps/v1 for Deployment, StatefulSet, DaemonSet and ReplicaSet, batch/v1 for Job and CronJob, v1 for Pod",
+            ),
+        )
+    },
 )
 
 RECORD = Kind(
-    kind="ApprovalRecord", plural="approvalrecords", short="apr", scope="Namespaced", spec=RecordSpec, status=RecordStatus,
+    kind="ApprovalRecord",
+    plural="approvalrecords",
+    short="apr",
+    scope="Namespaced",
+    spec=RecordSpec,
+    status=RecordStatus,
     columns=(
-        ("Deployment", "string", ".spec.deployment", 0), ("Decision", "string", ".spec.decision", 0), ("Role", "string", ".spec.role", 0), ("Who", "string", ".spec.approver.username", 0),
-        ("Counts", "boolean", ".status.counts", 0), ("Reason", "string", ".status.reason", 0), ("Expires", "string", ".spec.expires", 1), ("Subject", "string", ".spec.subject", 1),
-        ("Rationale", "string", ".spec.rationale", 1), ("Message", "string", ".status.message", 1), ("Age", "date", ".metadata.creationTimestamp", 0),
+        ("Deployment", "string", ".spec.deployment", 0),
+        ("Decision", "string", ".spec.decision", 0),
+        ("Role", "string", ".spec.role", 0),
+        ("Who", "string", ".spec.approver.username", 0),
+        ("Counts", "boolean", ".status.counts", 0),
+        ("Reason", "string", ".status.reason", 0),
+        ("Expires", "string", ".spec.expires", 1),
+        ("Subject", "string", ".spec.subject", 1),
+        ("Rationale", "string", ".spec.rationale", 1),
+        ("Message", "string", ".status.message", 1),
+        ("Age", "date", ".metadata.creationTimestamp", 0),
     ),
     spec_rules=(
         ("self == oldSelf", "a record is immutable: make another one, or take this one back with decision Withdraw"),
@@ -87,7 +127,11 @@ RECORD = Kind(
 )
 
 CLEARANCE = Kind(
-    kind="Clearance", plural="clearances", short=None, scope="Namespaced", spec=ClearanceSpec,
+    kind="Clearance",
+    plural="clearances",
+    short=None,
+    scope="Namespaced",
+    spec=ClearanceSpec,
     rules=(
         ("self.metadata.name == 'clearance'", "the one Clearance of a namespace is named clearance"),
         ("!has(oldSelf.spec.epoch) || (has(self.spec.epoch) && self.spec.epoch >= oldSelf.spec.epoch)", "written by a leader that has been replaced"),
@@ -106,7 +150,9 @@ def crd(kind: Kind) -> Json:
     if kind.columns:
         version["additionalPrinterColumns"] = [_column(*c) for c in kind.columns]
     return {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
         "spec": {"group": GROUP, "scope": kind.scope, "names": names | ({"shortNames": [kind.short]} if kind.short else {}), "versions": [version]},
     }
 
