@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 from tests.testbed.api import Api, ApiError, Json
 from tests.testbed.cluster import Cluster, CommandFailed, temporary
 from tests.testbed.nodes import NODES, is_schedulable
+from tests.testbed.operator_process import Operator, environment
 from tests.testbed.people import PEOPLE, Person
 from tests.testbed.processes import Component, ComponentFailed, birth
 from tests.testbed.waiting import NotInTime, eventually
@@ -47,6 +48,11 @@ def condition(found: Json, kind: str) -> tuple[str, str]:
 
 def runs(admin: Api, namespace: str, name: str = "one") -> bool:
     return bool(admin.get("pods", name, namespace)["status"]["phase"] == "Running")
+
+
+def of(event: Json, field: str) -> str:
+    """A field of the object that an audit event is about; a request for discovery is about none."""
+    return str(event.get("objectRef", {}).get(field, ""))
 
 
 @pytest.mark.parametrize("person", PEOPLE, ids=lambda person: person.name)
@@ -103,7 +109,7 @@ def test_the_audit_log_says_who_asked_for_what(cluster: Cluster, place: str) -> 
     before = datetime.datetime.now(datetime.UTC)
     with pytest.raises(ApiError, match="cannot get resource"):
         cluster.api("carol").get("configmaps", "sought", place)
-    events = [event for event in cluster.audit(user="carol", since=before) if event["objectRef"].get("name") == "sought"]
+    events = [event for event in cluster.audit(user="carol", since=before) if of(event, "name") == "sought"]
     assert [(event["verb"], event["objectRef"]["resource"], event["responseStatus"]["code"]) for event in events] == [("get", "configmaps", 403)]
 
 
@@ -237,3 +243,45 @@ class TestProcesses:
 def test_waiting_fails_with_what_was_last_seen() -> None:
     with pytest.raises(NotInTime, match=r"not within 0.1 s: the answer is 43; last seen: False"):
         eventually(lambda: os.getpid() < 0, within=0.1, what="the answer is 43")
+
+
+class TestOperatorProcess:
+    """The operator runs as the Deployment says, with no more rights than the chart gives it."""
+
+    def test_it_is_the_charts_service_account_and_no_administrator(self, cluster: Cluster, operator: Operator) -> None:
+        api = Api(operator.kubeconfig)
+        assert api.whoami()["username"] == operator.user
+        assert (api.may("list", "pods"), api.may("create", "pods", "default"), api.may("*", "*")) == (True, False, False)
+
+    def test_what_it_writes_is_in_the_audit_log_with_its_content(self, cluster: Cluster, operator: Operator, namespace: str) -> None:
+        def written() -> list[Json]:
+            wanted = ("clearances", namespace)
+            return [event for event in cluster.audit(user=operator.user) if (of(event, "resource"), of(event, "namespace")) == wanted]
+
+        events = eventually(lambda: [event for event in written() if event["verb"] in ("create", "patch")], within=10, what="the Clearance's creation")
+        assert events[0]["requestObject"]["kind"] == "Clearance"
+
+    def test_it_ends_well_and_starts_again(self, operator: Operator) -> None:
+        operator.stop()
+        assert not operator.running
+        operator.start()
+        assert "aiqms_" in operator.metrics()
+
+    def test_it_is_killed_without_a_word_and_starts_again(self, operator: Operator) -> None:
+        operator.kill()
+        assert not operator.running
+        operator.start()
+        assert operator.running
+
+    def test_a_second_replica_runs_beside_it(self, cluster: Cluster, operator: Operator) -> None:
+        second = Operator(cluster=cluster, number=1)
+        second.start()
+        assert (second.url != operator.url, second.running, operator.running) == (True, True, True)
+        second.stop()
+
+    def test_a_deployment_that_a_process_cannot_follow_is_an_error(self) -> None:
+        entry = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "one"}}}
+        with pytest.raises(ComponentFailed, match=r"cannot give the operator KEY from .*secretKeyRef"):
+            environment({"env": [{"name": "AIQMS_HTTP_PORT", "value": "8080"}, entry]}, "aiqms-operator-0")
+        with pytest.raises(ComponentFailed, match=r"must set AIQMS_HTTP_PORT"):
+            environment({"env": []}, "aiqms-operator-0")

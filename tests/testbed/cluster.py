@@ -112,7 +112,9 @@ class Cluster:
         """The API server's audit events in the order in which they ended, of one user, and of requests received since then."""
         for path in self.provider.audit_logs():
             with path.open() as lines:
-                yield from (event for event in map(json.loads, lines) if _matches(event, user, since))
+                # The last line may be half written.
+                events = (json.loads(line) for line in lines if line.endswith("\n"))
+                yield from (event for event in events if _matches(event, user, since))
 
 
 @contextlib.contextmanager

@@ -87,6 +87,11 @@ class Operator:
         self.start()
 
     @property
+    def kubeconfig(self) -> Path:
+        """What it authenticates with: a token of its ServiceAccount."""
+        return self._folder / f"{self.name}.kubeconfig"
+
+    @property
     def _folder(self) -> Path:
         return self.cluster.provider.folder / "run"
 
@@ -102,10 +107,9 @@ class Operator:
         admin = self.cluster.api()
         pod = admin.get("deployments.apps", NAME, NAMESPACE)["spec"]["template"]
         container = pod["spec"]["containers"][0]
-        path = self._folder / f"{self.name}.kubeconfig"
         login = Login.by_token(service_account_token(admin, NAMESPACE, pod["spec"]["serviceAccountName"]))
-        write_private(path, with_login(self.cluster.kubeconfig.read_text(), NAME, login))
-        env = environment(container, self.name) | {PORT: self._port_file.read_text(), "KUBECONFIG": str(path)} | dict(self.env)
+        write_private(self.kubeconfig, with_login(self.cluster.kubeconfig.read_text(), NAME, login))
+        env = environment(container, self.name) | {PORT: self._port_file.read_text(), "KUBECONFIG": str(self.kubeconfig)} | dict(self.env)
         ready = partial(answers, f"{self.url}/readyz")
         return Component(name=self.name, argv=command(container), folder=self._folder, ready=ready, env=env)
 
