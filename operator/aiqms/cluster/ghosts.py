@@ -28,8 +28,8 @@ class Census:
 
     async def complete(self) -> None:
         """Waits until the store has everything that a list names; what a later list lacks is not waited for."""
-        while not await self._all_there():
-            await asyncio.sleep(_SOON)  # noqa: ASYNC110 -- the API server is asked anew, no event of ours would tell
+        while not await self._all_there():  # noqa: ASYNC110 -- the API server is asked anew, no event of ours would tell
+            await asyncio.sleep(_SOON)
 
     async def run(self) -> None:
         """Forgets ghosts, for ever: objects of the store that no list names."""
