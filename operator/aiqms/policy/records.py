@@ -118,7 +118,7 @@ def _no_such_role(record: Record, at: Standing) -> RecordStatus | None:
 
 def _end(record: Record, at: Standing) -> datetime:
     """The latest end that any procedure gives the approval."""
-    roles = [r for q in at.quorums[record.spec.subject] for r in q.term.roles if r.role == record.spec.role]
+    roles = [r for q in at.quorums.get(record.spec.subject, ()) for r in q.term.roles if r.role == record.spec.role]
     return max((until(record, r) for r in roles), default=record.spec.expires or FOREVER)
 
 
@@ -131,7 +131,7 @@ def _twice(record: Record, at: Standing) -> RecordStatus | None:
     """The person fills another place in every procedure that names the role, so that this record adds nothing."""
     if record.spec.decision is not Decision.APPROVE:
         return None
-    quorums = [q for q in at.quorums[record.spec.subject] if any(r.role == record.spec.role for r in q.term.roles)]
+    quorums = [q for q in at.quorums.get(record.spec.subject, ()) if any(r.role == record.spec.role for r in q.term.roles)]
     others = [next((r for r in q.filled.values() if r.person == record.person and r.name != record.name), None) for q in quorums]
     used = any(r.name == record.name for q in quorums for r in q.filled.values())
     if used or not others or not all(others):
