@@ -72,8 +72,10 @@ class Operator:
         self._component.wait(within)
 
     def stop(self) -> None:
-        """End it as a rollout would (SIGTERM). Raises ComponentFailed if it does not end well."""
+        """End it as a rollout would (SIGTERM), if it runs. Raises ComponentFailed if it does not end well."""
         process = self._process()
+        if process.pid is None:
+            return
         if (code := process.stop()) not in (0, None):
             raise ComponentFailed(f"{self.name} ended with exit code {code} after SIGTERM. The end of {process.log}:\n{process.tail()}")
 
