@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,6 +84,11 @@ class ClearanceSeen:
     spec: ClearanceSpec | Broken
     stored: Json
 
+    @cached_property
+    def size(self) -> int:
+        """As JSON, in bytes."""
+        return len(json.dumps(self.stored))
+
 
 @dataclass(frozen=True)
 class WorkloadSeen:
@@ -108,6 +114,11 @@ class WorkloadSeen:
     def digest(self) -> str:
         """Of the normal form."""
         return digest(self.template)
+
+    @cached_property
+    def size(self) -> int:
+        """Of the normal form as JSON, in bytes."""
+        return len(json.dumps(self.template))
 
     @cached_property
     def reads(self) -> list[str]:
@@ -145,6 +156,11 @@ class PodSeen:
     def digest(self) -> str:
         """Of the normal form."""
         return digest(self.template)
+
+    @cached_property
+    def size(self) -> int:
+        """Of the normal form as JSON, in bytes."""
+        return len(json.dumps(self.template))
 
     @cached_property
     def reads(self) -> list[str]:

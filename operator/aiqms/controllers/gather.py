@@ -124,6 +124,7 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         entries=tuple(view.stored.deployments.get(name, ())),
         orphan=view.stored.orphans.get(name),
         unreadable=unreadable,
+        clearance_bytes=view.clearance.size if view.clearance else 0,
         before=seen.status,
     )
 
@@ -161,6 +162,7 @@ def _facts(ref: Workload, seen: WorkloadSeen | PodSeen | None, content: Mapping[
         ref=ref,
         template=seen.template,
         digest=seen.digest,
+        size=seen.size,
         label=seen.label or None,
         inputs={name: content[name] for name in seen.reads if name in content},
         secrets=tuple(name for name in seen.reads if name.startswith(SECRETS)),

@@ -20,6 +20,7 @@ from aiqms.policy.subject import Subject
 from aiqms.policy.words import moment, plural, short
 
 MODEL = "aiqms.dev/model"
+ROOMY, FULL = 768 * 1024, 1024 * 1024  # bytes of a Clearance: from when it is said, and from when nothing more is cleared; etcd refuses 1.5 MiB
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,16 @@ def model(facts: Facts) -> list[Row]:
     return [_row("supply/model", Result.PASS, Reason.MODEL_MATCHES, f"every pod template declares {facts.spec.model.digest}")]
 
 
+def room(facts: Facts) -> list[Row]:
+    """The namespace's Clearance has room for this deployment: said long before the API server would refuse to store it."""
+    needed = facts.given.clearance_bytes + sum(w.size for w in facts.given.workloads)
+    cleared = any(facts.subject and e.fingerprint == facts.subject.fingerprint for e in facts.given.entries)
+    if needed < ROOMY:
+        return []
+    said = f"the Clearance of namespace {facts.given.namespace} is near the size that the API server can store: spread its deployments over more namespaces"
+    return [_row("clearance/size", Result.FAIL if needed >= FULL and not cleared else Result.WARN, Reason.CLEARANCE_TOO_LARGE, said)]
+
+
 def class_lowered(facts: Facts) -> list[Row]:
     """A risk class below the one last approved is said to everybody who is asked to approve."""
     before = RiskClass(facts.approved.risk_class) if facts.approved and facts.approved.risk_class else None
@@ -214,4 +225,4 @@ def pods(facts: Facts) -> list[Row]:
     return []
 
 
-CHAIN: list[Check] = [risk_class, lifecycle, procedures, review, workloads, inputs, model, class_lowered, approvals]
+CHAIN: list[Check] = [risk_class, lifecycle, procedures, review, workloads, inputs, model, room, class_lowered, approvals]

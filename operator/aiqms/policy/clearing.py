@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aiqms.api.clearance import Entry, Term
-from aiqms.api.procedure import LapseAction, SecretInputs
+from aiqms.api.procedure import LapseAction, OnChange, SecretInputs
 from aiqms.api.record import Decision
 from aiqms.api.values import Json, duration
 from aiqms.policy.approvals import rejections, standing, valid_until
 from aiqms.policy.facts import Input, Record, WorkloadFacts
-from aiqms.policy.subject import Subject
+from aiqms.policy.subject import Subject, digest
 
 LIMIT = 32  # entries of one deployment, as the CRD has it
 
@@ -32,9 +32,10 @@ class Current:
 def evolved(given: Input, current: Current, now: datetime) -> tuple[Entry, ...]:
     """The entries from now on: the current subject's, then those approved before, newest first; an audit entry before all."""
     fingerprint = current.subject.fingerprint if current.subject else None
-    templates = [e for e in given.entries if not e.audit]
+    templates = _templates(given)
     own = current_entries(given, current, [e for e in templates if e.fingerprint == fingerprint], now)
-    older = superseded_entries(given, current, [e for e in templates if e.fingerprint != fingerprint], now, own=own)
+    before = [e for e in templates if e.fingerprint != fingerprint] + after_audit(given, current, own, now)
+    older = superseded_entries(given, current, before, now, own=own)
     audit = (Entry(audit=True),) if current.audit else ()
     return (*audit, *own, *older)[:LIMIT]
 
@@ -43,8 +44,8 @@ def current_entries(given: Input, current: Current, before: Sequence[Entry], now
     """Cleared anew while permitted; else what was cleared has lapsed, which admits nothing from now on."""
     if current.subject and current.until and not current.audit:
         return _cleared(given.workloads, current, current.subject, current.until)
-    lapsed = [e.model_copy(update={"valid_until": _no_later(e, now), "superseded": None, "terms": list(current.terms) or e.terms}) for e in before]
-    return lapsed + _after_audit(given, current, lapsed, now)
+    terms = list(current.terms)
+    return [e.model_copy(update={"valid_until": _no_later(e, now), "superseded": None, "terms": terms or e.terms}) for e in before]
 
 
 def _cleared(workloads: Sequence[WorkloadFacts], current: Current, subject: Subject, until: datetime) -> list[Entry]:
@@ -64,13 +65,20 @@ def _cleared(workloads: Sequence[WorkloadFacts], current: Current, subject: Subj
     return list(entries.values())
 
 
-def _after_audit(given: Input, current: Current, own: Sequence[Entry], now: datetime) -> list[Entry]:
-    """When Audit ends, pods that it let through go on as after a lapse: an expired entry for each template covers them."""
-    if current.audit or current.subject is None or not any(e.audit for e in given.entries):
+def after_audit(given: Input, current: Current, own: Sequence[Entry], now: datetime) -> list[Entry]:
+    """When Audit ends, pods that it let through go on as after a lapse: an expired entry for each of their templates covers them.
+
+    Its fingerprint stands for no subject.
+    """
+    if current.audit or not any(e.audit for e in given.entries):
         return []
-    known = [e.template for e in (*own, *given.entries)]
-    running = distinct(p.template for p in given.pods if not p.held and not p.before and p.template not in known)
-    return [Entry(fingerprint=current.subject.fingerprint, valid_until=now, terms=list(current.terms), template=t) for t in running]
+    running = distinct(p.template for p in given.pods if not p.held and not p.before and not covers((*own, *_templates(given)), p.template))
+    terms = [t.model_copy(update={"on_change": OnChange()}) for t in current.terms]
+    return [Entry(fingerprint=digest({"audit": t}), valid_until=now, superseded=now, terms=terms, template=t) for t in running]
+
+
+def _templates(given: Input) -> list[Entry]:
+    return [e for e in given.entries if not e.audit]
 
 
 def superseded_entries(given: Input, current: Current, before: Sequence[Entry], now: datetime, *, own: Sequence[Entry]) -> list[Entry]:

@@ -51,12 +51,13 @@ class Record:
 class WorkloadFacts:
     """A workload as it is stored. template: the normal form of its pods, None when it does not exist. label: the deployment that its pods name.
 
-    digest: of the template. inputs: resource/name -> digest of the data, or ABSENT. secrets: Secrets that its pods read, as secrets/name.
+    digest: of the template; size: of its JSON in bytes. inputs: resource/name -> digest of the data, or ABSENT. secrets: Secrets that its pods read, as secrets/name.
     """
 
     ref: Workload
     template: Json | None = None
     digest: str = ""
+    size: int = 0
     label: str | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
@@ -91,7 +92,7 @@ class PodFacts:
 class Input:
     """Everything that one decision about one deployment may look at. procedures: those that apply, by name. orphan: as of a former registration.
 
-    unreadable: why something that its pods read could not be read; empty where everything could.
+    unreadable: why something that its pods read could not be read; empty where everything could. clearance_bytes: the namespace's Clearance as JSON.
     """
 
     namespace: str
@@ -106,6 +107,7 @@ class Input:
     entries: tuple[Entry, ...] = ()
     orphan: Orphan | None = None
     unreadable: str = ""
+    clearance_bytes: int = 0
     before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
 
