@@ -119,7 +119,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """While another process starts the cluster of this folder, wait for it."""
+    """One process at a time for this folder: others wait."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -136,7 +136,8 @@ def temporary() -> Iterator[Cluster]:
     """A cluster of its own that is gone afterwards; those of former runs that crashed are cleaned up first."""
     root = Path(tempfile.gettempdir()) / f"aiqms-testbed-{os.getuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
-    _clean_up_abandoned(root)
+    with _alone(root / "abandoned"):
+        _clean_up_abandoned(root)
     folder = next(path for number in itertools.count() if not (path := root / f"{os.getpid()}-{number}").exists())
     folder.mkdir(mode=0o700)
     (folder / "owner").write_text(str(birth(os.getpid())))

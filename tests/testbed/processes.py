@@ -28,10 +28,12 @@ def _birth_by_proc(pid: int) -> str | None:
     try:
         # The command name (field 2) may hold spaces and brackets: what follows its last bracket is safe to split.
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        threads = len(os.listdir(f"/proc/{pid}/task"))
     except (FileNotFoundError, ProcessLookupError):
         return None
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return None if state in "ZX" else f"{boot}:{rest[18]}"
+    # A zombie whose other threads still end holds its ports and files: it is not gone yet.
+    return None if state in "ZX" and threads <= 1 else f"{boot}:{rest[18]}"
 
 
 def _birth_by_ps(pid: int) -> str | None:
