@@ -59,7 +59,7 @@ PROCEDURE = Kind(
         ("self.revision >= oldSelf.revision", "revision only rises: use a higher number than the stored one"),
         (
             f"self.revision > oldSelf.revision || ({_same('approvals', 'onLapse', 'onChange', 'inputs')})",
-            "approvals, onLapse, onChange and inputs are judged: raise revision together with them (and say in approvals.since from which revision approvals still count)",
+            "approvals, onLapse, onChange and inputs are judged: raise revision with them (approvals.since says from which revision approvals still count)",
         ),
         ("!has(self.approvals.since) || self.approvals.since <= self.revision", "approvals.since is above revision: name this revision or an older one"),
     ),

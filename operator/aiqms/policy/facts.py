@@ -51,7 +51,8 @@ class Record:
 class WorkloadFacts:
     """A workload as it is stored. template: the normal form of its pods, None when it does not exist. label: the deployment that its pods name.
 
-    digest: of the template; size: of its JSON in bytes. inputs: resource/name -> digest of the data, or ABSENT. secrets: Secrets that its pods read, as secrets/name.
+    digest: of the template; size: of its JSON in bytes. inputs: resource/name -> digest of the data, or ABSENT.
+    secrets: Secrets that its pods read, as secrets/name.
     """
 
     ref: Workload
