@@ -124,7 +124,12 @@ def merged(said: Sequence[Said], *, before: Sequence[Condition], generation: int
     at = now.replace(microsecond=0)
     return [
         Condition(
-            type=s.type, status=s.status, reason=s.reason, message=s.message[:4096], observed_generation=generation, last_transition_time=times.get((s.type, s.status), at),
+            type=s.type,
+            status=s.status,
+            reason=s.reason,
+            message=s.message[:4096],
+            observed_generation=generation,
+            last_transition_time=times.get((s.type, s.status), at),
         )
         for s in said
     ]

@@ -106,7 +106,8 @@ class DeploymentSpec(Model):
     model: ModelIdentity
     datasets: Annotated[list[Dataset], Field(max_length=64)] = []
     workloads: Annotated[
-        list[Workload], Field(min_length=1, max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["apiVersion", "kind", "name"]})
+        list[Workload],
+        Field(min_length=1, max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["apiVersion", "kind", "name"]}),
     ]
     lifecycle: Lifecycle = Lifecycle.ACTIVE
 
@@ -199,4 +200,6 @@ class DeploymentStatus(Model):
     controls: Annotated[list[Control], Field(max_length=512)] = []
     summary: Summary = Summary()
     pods: PodCounts = PodCounts()
-    conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})] = []
+    conditions: Annotated[
+        list[Condition], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})
+    ] = []

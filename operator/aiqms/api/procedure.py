@@ -108,7 +108,9 @@ class Approvals(Model):
     """Who must approve (AI Act Art. 17(1)(m)). since: the oldest revision whose approvals still count; default: this one."""
 
     since: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
-    roles: Annotated[list[RequiredRole], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["role"]})]
+    roles: Annotated[
+        list[RequiredRole], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["role"]})
+    ]
     separation_of_duties: SeparationOfDuties = SeparationOfDuties.DISTINCT_PEOPLE
     obligations: Annotated[list[Obligation], Field(max_length=32)] = []
 
