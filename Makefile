@@ -28,7 +28,7 @@ lint: $(STAMP) ## Check style, types, layers and chart
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(TESTBED) helm lint --strict charts/aiqms
+	$(TESTBED) helm lint --strict --namespace aiqms-system charts/aiqms
 
 unit: $(STAMP) ## Run the tests that need no cluster
 	@$(BIN)/pytest tests/unit
