@@ -12,15 +12,7 @@ from aiqms.api.values import Json
 
 AT_MOST: Final = 10  # lines
 WIDTH: Final = 80  # characters of a value
-IDENTITY: Final = (
-    "name",
-    "mountPath",
-    "devicePath",
-    "containerPort",
-    "key",
-    "path",
-    "ip",
-)  # what tells the items of a list apart, the first that all of them have
+IDENTITY: Final = ("name", "mountPath", "devicePath", "containerPort", "key", "path", "ip")  # what may tell the items of a list apart: the first that does
 # Status and events reach more people than the pod does: values of such env and arguments are not shown. Words like max-tokens and tokenizer are no secrets.
 SENSITIVE: Final = re.compile(r"(?i)(secret|passw|credential|api-?key|(?<![a-z])(token|key)(?![a-z]))")
 ENV_VALUE: Final = re.compile(r"\.env\[[^\]]*\]\.value$")
@@ -52,7 +44,9 @@ def readable(template: Json) -> Json:
 
 
 def container(normal: Json) -> Json:
-    return {**normal["fields"], "volumeMounts": normal["mounts"], "resources": {"limits": normal["devices"], "claims": normal["claims"]}}
+    resources = {name: value for name, value in (("limits", normal["devices"]), ("claims", normal["claims"])) if value}
+    apart = (("volumeMounts", normal["mounts"]), ("resources", resources))
+    return {**normal["fields"], **{name: value for name, value in apart if value}}
 
 
 def volume(item: tuple[str, Json]) -> Json:
@@ -87,21 +81,20 @@ def in_item(before: Any, after: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def in_list(before: Sequence[Any], after: Sequence[Any], path: str) -> Iterator[tuple[str, str]]:
-    identity = shared_identity([*before, *after])
+    identity = next((key for key in IDENTITY if tells_apart(key, before) and tells_apart(key, after)), None)
     if identity is None:
         yield from in_sequence(before, after, path)
         return
-    old, new = ({str(item[identity]): item for item in items} for items in (before, after))
+    old, new = ({str(one[identity]): one for one in items} for items in (before, after))
     for name in [*old, *(n for n in new if n not in old)]:
         yield from in_item(old.get(name), new.get(name), f"{path}[{name}]")
-    if old == new or [n for n in old if n in new] != [n for n in new if n in old]:
+    if [n for n in old if n in new] != [n for n in new if n in old]:
         yield path, f"order {', '.join(old)} -> {', '.join(new)}"
 
 
-def shared_identity(items: Sequence[Any]) -> str | None:
-    if not all(isinstance(item, dict) for item in items):
-        return None
-    return next((key for key in IDENTITY if all(key in item for item in items)), None)
+def tells_apart(key: str, items: Sequence[Any]) -> bool:
+    """Whether every item has another value of the key."""
+    return all(isinstance(one, dict) and key in one for one in items) and len({str(one[key]) for one in items}) == len(items)
 
 
 def in_sequence(before: Sequence[Any], after: Sequence[Any], path: str) -> Iterator[tuple[str, str]]:
@@ -110,11 +103,18 @@ def in_sequence(before: Sequence[Any], after: Sequence[Any], path: str) -> Itera
     for i, end_i, j, end_j in (op[1:] for op in SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if op[0] != "equal"):
         both = min(end_i - i, end_j - j)
         for offset in range(both):
-            yield f"{path}[{j + offset}]", f"{item(before, i + offset)} -> {item(after, j + offset)}"
+            yield from in_place(before, i + offset, after, j + offset, f"{path}[{j + offset}]")
         for place in range(i + both, end_i):
             yield f"{path}[{j + both}]", f"removed {item(before, place)}"
         for place in range(j + both, end_j):
             yield f"{path}[{place}]", f"added {item(after, place)}"
+
+
+def in_place(before: Sequence[Any], i: int, after: Sequence[Any], j: int, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(before[i], dict) and isinstance(after[j], dict):
+        yield from changes(before[i], after[j], path)
+    else:
+        yield path, f"{item(before, i)} -> {item(after, j)}"
 
 
 def step(path: str, key: str) -> str:

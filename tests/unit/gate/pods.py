@@ -23,9 +23,7 @@ def pod(spec: Json, **metadata: Any) -> Json:
 
 
 def owner(kind: str, name: str, version: str) -> list[Json]:
-    return [
-        {"apiVersion": version, "kind": kind, "name": name, "uid": "11111111-1111-1111-1111-111111111111", "controller": True, "blockOwnerDeletion": True}
-    ]
+    return [{"apiVersion": version, "kind": kind, "name": name, "uid": "11111111-1111-1111-1111-111111111111", "controller": True, "blockOwnerDeletion": True}]
 
 
 def http(path: str) -> Json:
@@ -181,7 +179,10 @@ DOWNWARD = pod(
     {
         "containers": [
             main(
-                env=[{"name": "MODEL", "valueFrom": field("metadata.annotations['model']")}, {"name": "SUBJECT", "valueFrom": field(f"metadata.annotations['{SUBJECT}']")}],
+                env=[
+                    {"name": "MODEL", "valueFrom": field("metadata.annotations['model']")},
+                    {"name": "SUBJECT", "valueFrom": field(f"metadata.annotations['{SUBJECT}']")},
+                ],
                 volumeMounts=[{"name": "i", "mountPath": "/i"}],
             )
         ],
@@ -215,10 +216,7 @@ GUARDED = pod(
     {
         "containers": [main(volumeMounts=[{"name": "gen", "mountPath": "/g"}])],
         "volumes": [
-            {
-                "name": "gen",
-                "ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}},
-            },
+            {"name": "gen", "ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}}},
             {"name": "nfs", "nfs": {"server": "10.0.0.1", "path": "/x"}},
             {"name": "model", "image": {"reference": "registry.bank.example/models/x:1", "pullPolicy": "IfNotPresent"}},
         ],

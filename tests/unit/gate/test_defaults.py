@@ -1,0 +1,78 @@
+"""Defaulting offline: laws of its own. That it is the API server's is asked of a real one, in tests/e2e/test_defaults_agreement.py."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from aiqms.api.values import Json
+from aiqms.gate.defaults import defaulted, pull_policy
+from aiqms.gate.quantity import canonical, milli
+from aiqms.gate.workload import template_of
+from tests.unit.gate.pods import PODS
+from tests.unit.gate.test_workload import WORKLOADS
+
+POLICIES = {
+    "vllm": "Always",
+    "vllm:latest": "Always",
+    "vllm:v1": "IfNotPresent",
+    "registry.bank.example:5000/vllm": "Always",
+    f"vllm@sha256:{'a' * 64}": "IfNotPresent",
+    f"vllm:latest@sha256:{'a' * 64}": "Always",
+    "a/Upper": "IfNotPresent",
+    "a" * 64: "IfNotPresent",
+}
+AMOUNTS = {
+    "1": "1",
+    "0.5": "500m",
+    "1024Mi": "1Gi",
+    "1.5Gi": "1536Mi",
+    "1000": "1k",
+    "0": "0",
+    "1E3": "1E3",
+    "1.500": "1.500",
+    "0.1Gi": "107374182400m",
+    "none": "none",
+}
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_it_is_done_once_and_changes_nothing_else(kind: str) -> None:
+    before = copy.deepcopy(WORKLOADS[kind])
+    once = defaulted(WORKLOADS[kind])
+    assert defaulted(once) == once
+    assert WORKLOADS[kind] == before
+    assert template_of(once)["spec"]["restartPolicy"] == "Always"
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_what_is_defaulted_is_not_defaulted_again(name: str) -> None:
+    once = defaulted({"apiVersion": "v1", "kind": "Pod", **PODS[name]})
+    assert defaulted(once) == once
+
+
+def test_a_field_that_nobody_knows_stays() -> None:
+    spec: Json = {"containers": [{"name": "main", "image": "a", "brandNew": {"x": 0}}], "alsoNew": "y"}
+    got = defaulted({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": spec})["spec"]
+    assert (got["containers"][0]["brandNew"], got["alsoNew"]) == ({"x": 0}, "y")
+
+
+def test_what_is_filled_in_is_nobody_elses() -> None:
+    one, two = (defaulted({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {"containers": []}}) for _ in range(2))
+    one["spec"]["securityContext"]["runAsUser"] = 1
+    assert two["spec"]["securityContext"] == {}
+
+
+@pytest.mark.parametrize(("image", "policy"), POLICIES.items())
+def test_the_pull_policy_follows_the_tag(image: str, policy: str) -> None:
+    assert pull_policy(image) == policy
+
+
+@pytest.mark.parametrize(("written", "stored"), AMOUNTS.items())
+def test_quantities_are_written_as_the_api_server_does(written: str, stored: str) -> None:
+    assert canonical(written) == stored
+
+
+def test_limits_are_rounded_up_to_a_thousandth() -> None:
+    assert [milli(v) for v in ("1u", "1.0005", 2, True, None)] == ["1m", "1001m", "2", True, None]
