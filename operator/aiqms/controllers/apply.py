@@ -100,7 +100,7 @@ class Applier:
             if "replaced" in error.message and error.status == 422:
                 raise Deposed(error.message) from error
             raise
-        self.caches.clearances.wrote(answer)
+        self.caches.clearances.put(answer)
 
     async def _let_out(self, namespace: str, facts: Gathered) -> None:
         """The namespace was taken out: its held pods go free, and the Clearance goes."""
