@@ -15,7 +15,7 @@ from tests.testbed.build import ALL, BuildFailed, build_all, program
 from tests.testbed.cluster import Cluster, CommandFailed
 from tests.testbed.install import install, uninstall
 from tests.testbed.operator_process import Operator
-from tests.testbed.processes import Component, ComponentFailed
+from tests.testbed.processes import Component, ComponentFailed, started_in
 from tests.testbed.providers import NotOffered
 from tests.testbed.waiting import NotInTime
 
@@ -58,7 +58,7 @@ def link(path: Path, target: Path) -> None:
 def status(cluster: Cluster, _: argparse.Namespace) -> None:
     """Say what runs, where it is and where it logs."""
     print(f"{cluster.provider.name} in {cluster.provider.folder}: {'up' if cluster.provider.is_up() else 'not up'}")
-    for component in cluster.provider.components.values():
+    for component in started_in(cluster.provider.folder / "run"):
         print(f"  {component.name:24} {f'pid {component.pid}' if component.pid else 'not running':16} {component.log}")
 
 

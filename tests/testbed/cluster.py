@@ -58,7 +58,8 @@ class Cluster:
                 self._start()
 
     def _start(self) -> None:
-        say(f"starting a cluster ({self.provider.name}) in {self.provider.folder}")
+        if self.provider.owned:
+            say(f"starting a cluster ({self.provider.name}) in {self.provider.folder}")
         self.provider.up()
         self._apis.clear()
         if self.provider.owned:

@@ -129,10 +129,15 @@ class Component:
         return self._child.wait() if self._child is not None else None
 
 
+def started_in(folder: Path) -> list[Component]:
+    """Every program whose pid file is in this folder, whoever started it: to look at and to end."""
+    return [Component(name=path.stem, argv=(), folder=folder, ready=lambda: True) for path in sorted(folder.glob("*.pid"))]
+
+
 def kill_all(folder: Path) -> None:
-    """End every program whose pid file is in this folder, whoever started it."""
-    for path in folder.glob("*.pid"):
-        Component(name=path.stem, argv=(), folder=folder, ready=lambda: True).kill()
+    """End every program whose pid file is in this folder."""
+    for component in started_in(folder):
+        component.kill()
 
 
 def _plain_environment() -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""A real cluster on this machine, for tests, demo, benchmarks and people."""
