@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import datetime
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,10 @@ from aiqms.gate.defaults import defaulted
 from aiqms.gate.normal import inputs, matches, template
 from aiqms.gate.rules import CLEARANCE, GATE, GOVERNED, LABEL, OPERATOR, SUBJECT, TOKEN
 from aiqms.gate.workload import KINDS, Kind, pod_of
+from tests.e2e.conftest import binding
 from tests.testbed.api import Api, ApiError
 from tests.testbed.cluster import Cluster
+from tests.testbed.install import install
 from tests.testbed.operator_process import Operator
 from tests.testbed.waiting import eventually
 from tests.unit.gate.pods import INIT_AND_SIDECAR, PLAIN, PODS, VLLM, main, pod, workload
@@ -268,6 +270,143 @@ def test_advice_comes_as_a_warning_before_pods_are_held(admin: Api, place: str, 
     assert all(text in warning for text, warning in zip(told, ours, strict=True)), ours
 
 
+MACHINE = "system:serviceaccount:agreement:bot"
+MACHINES = ("system:serviceaccounts", "system:authenticated")
+
+
+@pytest.fixture(scope="module")
+def deciding(cluster: Cluster, place: str) -> str:
+    """A namespace in which model owners, risk managers and, by mistake, all service accounts hold their roles."""
+    for role, group in (("aiqms-role-model-owner", "model-owners"), ("aiqms-role-risk-manager", "risk-managers")):
+        cluster.api("admin").create(binding(place, role, group))
+    mistake = binding(place, "aiqms-role-model-owner", MACHINES[0])
+    cluster.api("admin").create({**mistake, "metadata": {"name": "mistake", "namespace": place}})
+    return place
+
+
 def record(**spec: Any) -> Json:
     body = {"deployment": "credit", "subject": FINGERPRINT, "role": "model-owner", "decision": "Approve", "rationale": "because", **spec}
     return {"apiVersion": "aiqms.dev/v1alpha1", "kind": "ApprovalRecord", "metadata": {"generateName": "credit-"}, "spec": body}
+
+
+def withdrawal(role: str) -> Json:
+    return record(role=role, decision="Withdraw", withdraws="credit-x7k2p")
+
+
+def said(attempt: Callable[[], object]) -> str:
+    """What the API server says against it; nothing where it agrees."""
+    try:
+        attempt()
+    except ApiError as error:
+        return error.message
+    return ""
+
+
+AUTHORS: dict[str, tuple[str, Json, bool]] = {
+    "who holds the role": ("alice", record(), True),
+    "under another's name": ("alice", record(approver={"username": "bob", "groups": ["risk-managers"], "authorized": True}), True),
+    "with an end": ("alice", record(expires=FAR), True),
+    "a rejection": ("bob", record(role="risk-manager", decision="Reject"), True),
+    "a withdrawal with the role": ("bob", withdrawal("risk-manager"), True),
+    "a withdrawal without the role": ("alice", withdrawal("risk-manager"), False),
+    "a withdrawal by a wildcard": ("admin", withdrawal("risk-manager"), False),
+}
+
+
+@pytest.mark.parametrize("case", AUTHORS)
+def test_a_record_bears_the_person_whom_the_api_server_knows(cluster: Cluster, deciding: str, case: str) -> None:
+    person, manifest, authorized = AUTHORS[case]
+    api = cluster.api(person)
+    who = api.whoami()
+    stamped = api.create(manifest, namespace=deciding, dry_run=True)["spec"]["approver"]
+    assert stamped == {"username": who["username"], "uid": who.get("uid", ""), "groups": who["groups"], "authorized": authorized}
+
+
+REFUSED: dict[str, tuple[str, Json, str]] = {
+    "without the role": (
+        "alice",
+        record(role="risk-manager"),
+        "you do not hold role risk-manager in namespace PLACE: it takes verb approve on approvalroles.aiqms.dev/risk-manager;"
+        " ask for a RoleBinding to ClusterRole aiqms-role-risk-manager",
+    ),
+    "a wildcard holder": ("admin", record(), "you hold every role by a wildcard right, which makes nobody an approver"),
+    "a machine": (MACHINE, record(), f"a decision is a person's: {MACHINE} is a service account or a part of the cluster; sign in as a person"),
+    "late": ("alice", record(expires="2020-01-01T00:00:00Z"), "spec.expires 2020-01-01T00:00:00Z is not after now, 2"),
+    "an owner": (
+        "alice",
+        {**record(), "metadata": {"name": "owned", "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "1"}]}},
+        "a record has no owner and no finalizer",
+    ),
+    "a finalizer": ("alice", {**record(), "metadata": {"name": "kept", "finalizers": ["example.com/x"]}}, "a record has no owner and no finalizer"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_record_that_would_not_be_a_persons_own_is_refused_with_the_reason(cluster: Cluster, deciding: str, case: str) -> None:
+    person, manifest, message = REFUSED[case]
+    api = cluster.api("admin", impersonate=MACHINE, groups=MACHINES) if person == MACHINE else cluster.api(person)
+    assert message.replace("PLACE", deciding) in said(lambda: api.create(manifest, namespace=deciding, dry_run=True))
+
+
+def test_a_record_stays_as_it_was_made(cluster: Cluster, deciding: str, admin: Api) -> None:
+    name = cluster.api("alice").create(record(), namespace=deciding)["metadata"]["name"]
+    verdict = {"status": {"counts": True, "reason": "Counted", "message": "made up"}}
+    for path, what in (("metadata", {"labels": {"a": "b"}}), ("metadata", {"annotations": {"a": "b"}}), ("spec", {"rationale": "another"})):
+        assert "immutable" in said(partial(admin.patch, "apr", name, {path: what}, deciding))
+    assert "a record stays as long as its namespace" in said(lambda: admin.delete("apr", name, deciding))
+    assert "a record stays as long as its namespace" in said(lambda: admin.delete_all("apr", deciding))
+    assert "the status of a record is written by the AIQMS operator alone" in said(lambda: admin.patch("apr", name, verdict, deciding, subresource="status"))
+    cluster.api("admin", impersonate=OPERATOR).patch("apr", name, verdict, deciding, subresource="status")
+    assert admin.get("apr", name, deciding)["status"] == verdict["status"]
+
+
+SITE = {
+    "plainResources": ["cpu", "memory", "ephemeral-storage", "example.com/tuning"],
+    "deviceEnv": ["MY_GPU"],
+    "plainRuntimes": ["mine"],
+    "exemptNamespaces": ["lending-lab"],
+    "elsewhere": "Deny",
+    "peopleGroups": ["model-owners"],
+}
+BY_DEFAULT = dict.fromkeys(SITE, "") | {"plainResources": "GPU pod must name its AIModelDeployment"}
+ON_SITE = {
+    "plainResources": "",
+    "deviceEnv": "env that hands out GPUs",
+    "plainRuntimes": "runtimeClassName may give GPUs",
+    "exemptNamespaces": "this namespace keeps the cluster or AIQMS itself running",
+    "elsewhere": "in a namespace that is not governed",
+    "peopleGroups": "bob is in none of the groups of people who may decide (chart value gate.peopleGroups)",
+}
+
+
+def attempts(cluster: Cluster, place: str) -> dict[str, Callable[[], object]]:
+    """For each value one request on which it decides."""
+    admin, bob = cluster.api("admin"), cluster.api("bob")
+
+    def small(namespace: str, spec: Json, **container: Any) -> Callable[[], object]:
+        whole = {"containers": [{"name": "main", "image": "a:1", **container}], **spec}
+        return partial(create, admin, namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "small"}, "spec": whole})
+
+    lab = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lending-lab", "labels": {GOVERNED: "true"}}}
+    return {
+        "plainResources": small(place, {}, resources={"limits": {"example.com/tuning": "1"}}),
+        "deviceEnv": small(place, {}, env=[{"name": "MY_GPU", "value": "all"}]),
+        "plainRuntimes": small(place, {"runtimeClassName": "runc"}),
+        "exemptNamespaces": partial(admin.create, lab, dry_run=True),
+        "elsewhere": small("default", {}, resources={"limits": {"nvidia.com/gpu": "1"}}),
+        "peopleGroups": partial(bob.create, record(role="risk-manager"), namespace=place, dry_run=True),
+    }
+
+
+def decided(cluster: Cluster, place: str, wanted: dict[str, str]) -> bool:
+    told = {value: said(attempt) for value, attempt in attempts(cluster, place).items()}
+    wrong = {value: text for value, text in told.items() if wanted[value] not in text or bool(text) != bool(wanted[value])}
+    assert wrong == {}
+    return True
+
+
+def test_each_value_of_the_chart_has_its_effect(cluster: Cluster, deciding: str) -> None:
+    cluster.api("admin").apply({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "runc"}, "handler": "runc"}, manager="agreement")
+    for values, wanted in (({}, BY_DEFAULT), ({"gate": SITE}, ON_SITE), ({}, BY_DEFAULT)):
+        install(cluster, values)
+        eventually(partial(decided, cluster, deciding, wanted), within=30, what=f"the values are in force: {values}")
