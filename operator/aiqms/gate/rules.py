@@ -48,8 +48,8 @@ POD_DEFAULTS: Json = {"serviceAccountName": "default", "enableServiceLinks": Tru
 # Annotations that a container runtime or a device injector acts on, and the model's digest: compared.
 GUARDED = (
     r"^aiqms\.dev/model$|"
-    r"^([^/]*\.)?(cdi\.k8s\.io|nri\.io|containerd\.io|cri-o\.io|crio\.io|katacontainers\.io)/"
-    r"|^(io\.kubernetes\.cri|io\.containerd\.|io\.katacontainers\.|io\.podman\.|run\.oci\.|org\.systemd\.property\.|module\.wasm\.)|\.crio\.io$"
+    r"^([^/]*\.)?(cdi\.k8s\.io|nri\.io|noderesource\.dev|devices\.gke\.io|containerd\.io|cri-o\.io|crio\.io|katacontainers\.io)(/|$)"
+    r"|^(io\.kubernetes\.cri|io\.containerd\.|io\.katacontainers\.|io\.podman\.|run\.oci\.|dev\.gvisor\.|org\.systemd\.property\.|module\.wasm\.)"
     r"|^(container\.(apparmor|seccomp)\.security|(apparmor|seccomp)\.security)\.(alpha|beta)\.kubernetes\.io/"
 )
 HARMLESS_GUARDED = r"^aiqms\.dev/model$|^(container\.)?(apparmor|seccomp)\.security\."  # guarded, yet no way to a device: free on unlabelled pods
