@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from aiqms.gate.cel import CREATED, DEVICE_ENV, IS_DEVICE, IS_GUARDED, PLAIN_RUNTIMES, SPEC_CHANGED, listed, names, regex
 from aiqms.gate.policy import UNLABELLED, Check, Policy, rule
-from aiqms.gate.rules import GOVERNED, HARMLESS_GUARDED, HOST_PATHS, LABEL, NO_DEVICE, STRONG_CAPABILITIES
+from aiqms.gate.rules import GOVERNED, HARMLESS_GUARDED, HOST_PATHS, LABEL, NO_DEVICE, PLAIN_HOST_PATHS, STRONG_CAPABILITIES
 
 REMEDY = f"set label {LABEL} to the name of its AIModelDeployment (kubectl qms explain --help)"
 NAMELESS = f"GPU pod must name its AIModelDeployment: {REMEDY}"
@@ -36,15 +36,17 @@ IN_CONTAINER: tuple[Check, ...] = (
 EACH = "(dyn(POD.spec.containers) + dyn(POD.spec.?initContainers.orValue([])) + dyn(POD.spec.?ephemeralContainers.orValue([]))).exists(c, BAD)"
 
 # What its spec may not have
-APART_FROM = "s != '' && !h.startsWith(s + '/') && !(s + '/').startsWith(h)"
-SAFE_PATH = f"[v.hostPath.path.endsWith('/') ? v.hostPath.path : v.hostPath.path + '/'].all(h, !h.matches(r'//|/[.]/') && {APART_FROM})"
+# A path without a slash before it is taken from where the container runtime was started, which is the root.
+PLAIN_PATH = f"{names(PLAIN_HOST_PATHS)}.exists(s, h.startsWith(s + '/'))"
+APART = f"{names(HOST_PATHS)}.all(s, !h.startsWith(s + '/') && !(s + '/').startsWith(h))"
+SAFE_PATH = f"[v.hostPath.path.endsWith('/') ? v.hostPath.path : v.hostPath.path + '/'].all(h, !h.matches(r'^[^/]|//|/[.]/') && ({PLAIN_PATH} || {APART}))"
 IN_SPEC: tuple[Check, ...] = (
     (f"has(POD.spec.resources) && [dyn(POD.spec)].exists(c, {ASKS})", NAMELESS),
     ("has(POD.spec.resourceClaims)", f"pod with resource claims must name its AIModelDeployment: {REMEDY}"),
     (f"has(POD.spec.runtimeClassName) && !(POD.spec.runtimeClassName in {PLAIN_RUNTIMES})", f"runtimeClassName may give GPUs: leave it out, or {REMEDY}"),
     (
-        f"has(POD.spec.volumes) && POD.spec.volumes.exists(v, has(v.hostPath) && !{names(HOST_PATHS)}.all(s, {SAFE_PATH}))",
-        f"hostPath reaches devices, drivers or the container runtime: mount another path, or {REMEDY}",
+        f"has(POD.spec.volumes) && POD.spec.volumes.exists(v, has(v.hostPath) && !{SAFE_PATH})",
+        f"hostPath reaches devices, drivers, the container runtime or what the node executes: mount another path, or {REMEDY}",
     ),
     ("POD.spec.?securityContext.?windowsOptions.?hostProcess.orValue(false)", f"host processes reach every device: drop them, or {REMEDY}"),
 )
