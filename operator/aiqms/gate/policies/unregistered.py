@@ -14,8 +14,11 @@ ASKS = f"({listed('limits')}.exists(k, {IS_DEVICE}) || {listed('requests')}.exis
 
 # Of the pod `POD` (an expression that takes its place), what its container `c` may not have
 GIVES_DEVICE = f"e.name.matches({DEVICE_ENV}) && (has(e.valueFrom) || !(e.?value.orValue('') in {names(NO_DEVICE)}))"
+# The first part of a name that hands out devices: a key that nobody suspects brings the rest
+HALVES = ["_VISIBLE_DEVICES"[:length] for length in range(2, 17)]
 BUILDS_NAME = (
-    "'NVIDIA_VISIBLE_DEVICES'.startsWith(e.prefix) || 'CUDA_VERSION'.startsWith(e.prefix) || e.prefix.startsWith('NVIDIA_') || e.prefix.endsWith('_VISIBLE_')"
+    "'NVIDIA_VISIBLE_DEVICES'.startsWith(e.prefix) || 'CUDA_VERSION'.startsWith(e.prefix) || e.prefix.startsWith('NVIDIA_')"
+    f" || {names(HALVES)}.exists(half, e.prefix.endsWith(half))"
 )
 STRONG = (
     "s.?privileged.orValue(false) || s.?windowsOptions.?hostProcess.orValue(false)"
@@ -26,7 +29,7 @@ IN_CONTAINER: tuple[Check, ...] = (
     (f"has(c.env) && c.env.exists(e, {GIVES_DEVICE})", f"env that hands out GPUs (NVIDIA_VISIBLE_DEVICES and the like) needs an AIModelDeployment: {REMEDY}"),
     (
         f"has(c.envFrom) && c.envFrom.exists(e, e.?prefix.orValue('') != '' && ({BUILDS_NAME}))",
-        f"envFrom with a prefix that can build NVIDIA_VISIBLE_DEVICES: use another prefix, or {REMEDY}",
+        f"envFrom with a prefix that can build NVIDIA_VISIBLE_DEVICES or the like: use another prefix, or {REMEDY}",
     ),
     (
         f"has(c.securityContext) && [c.securityContext].exists(s, {STRONG})",
