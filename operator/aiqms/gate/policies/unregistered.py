@@ -51,6 +51,7 @@ IN_SPEC: tuple[Check, ...] = (
         f"has(POD.spec.volumes) && POD.spec.volumes.exists(v, has(v.hostPath) && !{SAFE_PATH})",
         f"hostPath reaches devices, drivers, the container runtime or what the node executes: mount another path, or {REMEDY}",
     ),
+    ("POD.spec.?hostPID.orValue(false)", f"hostPID reaches the files and processes of cleared pods on its node: leave it out, or {REMEDY}"),
     ("POD.spec.?securityContext.?windowsOptions.?hostProcess.orValue(false)", f"host processes reach every device: drop them, or {REMEDY}"),
 )
 NODE_BY_HAND: Check = (f"{CREATED} && object.spec.?nodeName.orValue('') != ''", "nodeName set by hand goes round the scheduler: use nodeSelector or affinity")
