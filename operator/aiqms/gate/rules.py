@@ -72,7 +72,7 @@ PER_POD = (
     "topology.kubernetes.io/region",  # copied from the node when the pod is bound (admission plugin PodTopologyLabels, on from 1.35)
     "topology.kubernetes.io/zone",
 )
-PER_POD_VALUE = r"^[0-9A-Za-z:._-]*$"  # nothing that a shell or an argument list would take for more than one word
+PER_POD_VALUE = r"^[0-9A-Za-z:.+_-]*$"  # nothing that a shell or an argument list would take for more than one word; + is in times with a zone
 
 NO_DEVICE = ("", "none", "void", "-1")  # values of NVIDIA_VISIBLE_DEVICES and its like that give none
 STRONG_CAPABILITIES = ("ALL", "SYS_ADMIN", "SYS_PTRACE", "SYS_RAWIO", "SYS_MODULE", "MKNOD", "DAC_READ_SEARCH", "BPF", "PERFMON")
