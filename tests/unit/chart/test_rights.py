@@ -1,4 +1,4 @@
-"""The rights that the chart gives, to the operator and to people (DESIGN invariant 11)."""
+"""The rights that the chart gives, to the operator and to people (invariant 11)."""
 
 from __future__ import annotations
 
