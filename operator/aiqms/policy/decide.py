@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from aiqms.api import conditions
@@ -22,62 +23,103 @@ from aiqms.api.deployment import (
     SubjectStatus,
     Summary,
 )
-from aiqms.api.procedure import Enforcement, SecretInputs
-from aiqms.api.record import Decision as What
-from aiqms.api.values import duration
-from aiqms.policy.approvals import Quorum, quorum
-from aiqms.policy.checks import Facts, Row, judged, pods
-from aiqms.policy.clearing import Current, evolved, grace_end, is_live, is_over, orphan_stop, stop_at
-from aiqms.policy.facts import FOREVER, Broken, Decision, Input, Procedure, Told
-from aiqms.policy.pods import releases, removals
+from aiqms.api.procedure import Enforcement, RequiredRole, SecretInputs
+from aiqms.api.values import FOREVER
+from aiqms.policy.approvals import Quorum, Records, quorum, sifted, until
+from aiqms.policy.checks import TERMS, Facts, Row, judged, pods
+from aiqms.policy.clearing import Current, Kept, carried_on, evolved, is_live, kept, orphan_stop, running
+from aiqms.policy.facts import Broken, Decision, Input, Procedure, Told
+from aiqms.policy.pods import releases, removals, uncovered
 from aiqms.policy.procedures import term
 from aiqms.policy.records import Standing, unregistered, verdicts
-from aiqms.policy.subject import changed, subject
+from aiqms.policy.subject import Subject, changed, subject
 from aiqms.policy.words import moment, plural, short
 
+LISTED = 512  # rows that a status can hold
+NOTE = 1000  # bytes of an event's note, of which the API server takes 1024
 _STALLED = {Reason.PROHIBITED, Reason.REJECTED, Reason.MODEL_MISMATCH, Reason.WORKLOAD_CLAIMED, Reason.INVALID}
 
 
 def decide(given: Input, now: datetime) -> Decision:
     """What follows from the facts at this time. now: aware."""
+    given, records = _ordered(given), sifted(given.records)
     if isinstance(given.spec, Broken):
-        return _broken(given, given.spec, now)
-    facts = ready(given, given.spec, now)
+        return _broken(given, given.spec, records, now)
+    facts = ready(given, given.spec, records, now)
     rows = judged(facts)
-    current = _current(facts, rows)
-    entries = _entries(given, given.spec, current, now)
-    status = _status(facts, [*rows, *pods(facts)], entries)
-    let = releases(given.pods, entries, now) if given.governed else ()
-    ended = removals(given.pods, entries, given.records, given.orphan, now) if given.governed else ()
-    quorums = _quorums_by_subject(facts, entries)
+    entries = _kept(_entries(facts, rows), records, now)
+    own = {facts.subject.fingerprint: facts.quorums} if facts.subject else {}
+    return _carried_out(given, _status(facts, [*rows, *pods(facts)], entries), entries, _standing(given, entries, records, own, now))
+
+
+def _ordered(given: Input) -> Input:
+    """Caches list in any order: no order of facts may change an answer, or a message that names one of many."""
+    return replace(
+        given,
+        procedures=tuple(sorted(given.procedures, key=lambda p: p.name if isinstance(p, Procedure) else p[0])),
+        workloads=tuple(sorted(given.workloads, key=lambda w: (w.ref.api_version, str(w.ref)))),
+        pods=tuple(sorted(given.pods, key=lambda p: p.name)),
+    )
+
+
+def _kept(entries: Sequence[Entry], records: Records, now: datetime) -> tuple[Kept, ...]:
+    return tuple(kept(e, records, now) for e in entries)
+
+
+def _standing(given: Input, entries: Sequence[Kept], records: Records, own: Mapping[str, Sequence[Quorum]], now: datetime) -> Standing:
+    """own: the quorums of the current subject. The others that stay cleared have theirs under the terms of their entries."""
+    live = {k.entry.fingerprint: k.entry.terms or [] for k in entries if k.entry.fingerprint and is_live(k.entry, now)}
+    quorums = {
+        fingerprint: [quorum(t, records, fingerprint=fingerprint, now=now) for t in terms] for fingerprint, terms in live.items() if fingerprint not in own
+    }
+    seen = {e.fingerprint for e in (*given.entries, *(k.entry for k in entries)) if e.fingerprint}
+    return Standing(records, current=next(iter(own), None), quorums={**quorums, **own}, seen=seen, now=now)
+
+
+def _carried_out(given: Input, status: DeploymentStatus, entries: Sequence[Kept], at: Standing) -> Decision:
+    """What the entries and the records mean for pods and people."""
+    plain = tuple(k.entry for k in entries)
+    orphan = _orphan(given, entries, at.now)
     return Decision(
         status=status,
-        entries=entries,
-        records=verdicts(given.records, Standing(current=facts.subject.fingerprint if facts.subject else None, quorums=quorums, now=now)),
-        releases=let,
-        removals=ended,
+        entries=plain,
+        records=verdicts(at),
+        releases=releases(given.pods, plain, at.now) if given.governed else (),
+        removals=removals(given.pods, entries, given.entries, orphan, at.now) if given.governed else (),
         told=_told(given, status),
-        orphan=_orphan(given, bool(ended), entries),
-        wake=_wake(facts, entries),
+        orphan=orphan,
+        wake=_wake(given, entries, orphan, at),
     )
 
 
 def deregistered(given: Input, now: datetime) -> Decision:
     """For a name that pods, records or the Clearance bear and the register does not: its entries go at once; pods that run are stopped as onLapse says."""
+    said = {r.name: unregistered(r) for r in given.records}
+    if not given.governed:
+        return Decision(status=DeploymentStatus(), records=said)
     since = given.orphan or Orphan(since=now.replace(microsecond=0), stop_at=orphan_stop(given.entries, now))
-    running = any(not p.held and not p.before for p in given.pods)
-    orphan = since if running and (given.entries or given.orphan) else None
-    ended = removals(given.pods, (), given.records, orphan, now)
+    orphan = since if running(given.pods) and (given.entries or given.orphan) else None
     wake = orphan.stop_at if orphan and orphan.stop_at and now < orphan.stop_at else None
-    return Decision(status=DeploymentStatus(), records={r.name: unregistered(r) for r in given.records}, removals=ended, orphan=orphan, wake=wake)
+    return Decision(status=DeploymentStatus(), records=said, removals=removals(given.pods, (), given.entries, orphan, now), orphan=orphan, wake=wake)
 
 
-def ready(given: Input, spec: DeploymentSpec, now: datetime) -> Facts:
+def ready(given: Input, spec: DeploymentSpec, records: Records, now: datetime) -> Facts:
     """The subject and its quorums, worked out once for all checks."""
     applying = tuple(p for p in given.procedures if isinstance(p, Procedure))
-    found = subject(spec, workloads=given.workloads, procedures=applying)
-    quorums = tuple(quorum(term(p), given.records, fingerprint=found.fingerprint if found else "", now=now) for p in applying)
-    return Facts(given=given, spec=spec, procedures=applying, subject=found, quorums=quorums, approved=_approved(given.entries), now=now)
+    found = _last_known(given) if _unreadable(given) else subject(spec, workloads=given.workloads, procedures=applying)
+    quorums = tuple(quorum(term(p), records, fingerprint=found.fingerprint if found else "", now=now) for p in applying)
+    return Facts(given=given, spec=spec, records=records, procedures=applying, subject=found, quorums=quorums, approved=_approved(given.entries), now=now)
+
+
+def _unreadable(given: Input) -> bool:
+    """Whether something is missing without which nobody can tell the subject."""
+    return bool(given.unreadable) or any(not isinstance(p, Procedure) for p in given.procedures)
+
+
+def _last_known(given: Input) -> Subject | None:
+    """The last good result counts (DESIGN invariant 7)."""
+    before = given.before.subject
+    return Subject(before.fingerprint, before.components) if before else None
 
 
 def _approved(entries: Sequence[Entry]) -> Entry | None:
@@ -86,77 +128,68 @@ def _approved(entries: Sequence[Entry]) -> Entry | None:
     return next((e for e in made if not e.superseded), None) or max(made, key=lambda e: e.superseded or FOREVER, default=None)
 
 
-def _entries(given: Input, spec: DeploymentSpec, current: Current, now: datetime) -> tuple[Entry, ...]:
-    """What cannot be read gives nothing and takes nothing: what was cleared stays until its time."""
-    if not given.governed or _never(spec):
+def _entries(facts: Facts, rows: Sequence[Row]) -> tuple[Entry, ...]:
+    """Nothing for what is never cleared; what cannot be read gives nothing new."""
+    given = facts.given
+    if not given.governed or _never(given):
         return ()
-    unknown = given.unreadable or any(not isinstance(p, Procedure) for p in given.procedures)
-    return given.entries if unknown else evolved(given, current, now)
+    if _unreadable(given):
+        return carried_on(given, facts.records, facts.now)
+    return evolved(given, _current(facts, rows), facts.records, facts.now)
 
 
-def _never(spec: DeploymentSpec) -> bool:
-    return spec.risk_class is RiskClass.PROHIBITED or spec.lifecycle is Lifecycle.RETIRED
+def _never(given: Input) -> bool:
+    return isinstance(given.spec, DeploymentSpec) and (given.spec.risk_class is RiskClass.PROHIBITED or given.spec.lifecycle is Lifecycle.RETIRED)
 
 
 def _current(facts: Facts, rows: Sequence[Row]) -> Current:
     enforced = [(p, q) for p, q in zip(facts.procedures, facts.quorums, strict=True) if p.spec.enforcement is Enforcement.ENFORCE]
     ends = [q.until for _, q in enforced]
     permitted = bool(ends) and all(q.enough(facts.now) for _, q in enforced) and not any(r.blocks for r in rows)
-    secrets = SecretInputs.FROZEN if any(p.spec.inputs.secrets is SecretInputs.FROZEN for p, _ in enforced) else SecretInputs.ROTATABLE
+    frozen = any(p.spec.inputs.secrets is SecretInputs.FROZEN for p, _ in enforced)
     return Current(
         subject=facts.subject,
-        terms=tuple(q.term for _, q in enforced),
+        terms=tuple(q.term for _, q in enforced) if len(enforced) <= TERMS else (),
         until=min(e for e in ends if e) if permitted else None,
-        secrets=secrets,
+        secrets=SecretInputs.FROZEN if frozen else SecretInputs.ROTATABLE,
         risk_class=facts.spec.risk_class,
         audit=facts.audit,
     )
 
 
-def _quorums_by_subject(facts: Facts, entries: Sequence[Entry]) -> dict[str, list[Quorum]]:
-    """The current subject under the procedures that apply; the others that stay cleared under the terms of their entries."""
-    found = {
-        e.fingerprint: [quorum(t, facts.given.records, fingerprint=e.fingerprint, now=facts.now) for t in e.terms or []]
-        for e in entries
-        if e.fingerprint and is_live(e, facts.now)
-    }
-    return found | ({facts.subject.fingerprint: list(facts.quorums)} if facts.subject else {})
-
-
-def _status(facts: Facts, rows: Sequence[Row], entries: Sequence[Entry]) -> DeploymentStatus:
-    live = [e for e in entries if is_live(e, facts.now)]
-    own = facts.subject.fingerprint if facts.subject else None
-    phase = _phase(facts, entries, own=own)
-    ready_ = _ready(facts, rows, entries, phase)
-    serving = next((e for e in live if e.fingerprint and e.valid_until), None)
+def _status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> DeploymentStatus:
+    controls = [r.control for r in rows]
+    serving = next((k.entry for k in entries if k.entry.fingerprint and is_live(k.entry, facts.now)), None)
+    phase = _phase(facts, entries)
+    said = _conditions(facts, rows, _ready(facts, rows, entries, phase))
     return DeploymentStatus(
         observed_generation=facts.given.generation,
         phase=phase,
         model=f"{facts.spec.model.name}:{facts.spec.model.version}",
         subject=_subject_status(facts),
         serving=Serving(fingerprint=serving.fingerprint, valid_until=serving.valid_until) if serving and serving.fingerprint and serving.valid_until else None,
-        approvals=[_role_approvals(q, r.role, r.count) for q in facts.quorums for r in q.term.roles],
-        controls=[r.control for r in rows],
-        summary=_summary([r.control for r in rows]),
+        approvals=[_role_approvals(q, r, facts.now) for q in facts.quorums for r in q.term.roles][:LISTED],
+        controls=controls[:LISTED],
+        summary=_summary(controls),
         pods=_pods(facts.given),
-        conditions=conditions.merged(_conditions(facts, rows, ready_), before=facts.given.before.conditions, generation=facts.given.generation, now=facts.now),
+        conditions=conditions.merged(said, before=facts.given.before.conditions, generation=facts.given.generation, now=facts.now),
     )
 
 
-def _phase(facts: Facts, entries: Sequence[Entry], *, own: str | None) -> Phase:
+def _phase(facts: Facts, entries: Sequence[Kept]) -> Phase:
     if facts.spec.risk_class is RiskClass.PROHIBITED:
         return Phase.PROHIBITED
     if facts.spec.lifecycle is Lifecycle.RETIRED:
         return Phase.RETIRED
-    live = [e for e in entries if is_live(e, facts.now)]
-    if any(e.audit or e.fingerprint == own for e in live):
+    live = [k.entry for k in entries if is_live(k.entry, facts.now)]
+    if any(e.audit or (facts.subject and e.fingerprint == facts.subject.fingerprint) for e in live):
         return Phase.RUNNING
     if live:
         return Phase.CHANGE_PENDING
-    return Phase.STOPPED if any(is_over(e, facts.given.records, facts.now) for e in entries) else Phase.HELD
+    return Phase.STOPPED if entries and all(k.over(facts.now) for k in entries) else Phase.HELD
 
 
-def _ready(facts: Facts, rows: Sequence[Row], entries: Sequence[Entry], phase: Phase) -> Said:
+def _ready(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept], phase: Phase) -> Said:
     """About the current subject: False while it waits."""
     if not facts.given.governed:
         how = f"kubectl label namespace {facts.given.namespace} aiqms.dev/governed=true"
@@ -166,7 +199,7 @@ def _ready(facts: Facts, rows: Sequence[Row], entries: Sequence[Entry], phase: P
         return Said(Type.READY, "True", Reason.AUDIT, f"only procedures in Audit apply: nothing is held; {_count(rows)}")
     if failing:
         return Said(Type.READY, "False", Reason(failing[0].control.reason), _blocked(failing, facts, entries))
-    until = next((e.valid_until for e in entries if e.valid_until and not e.superseded), FOREVER)
+    until = next((k.entry.valid_until for k in entries if k.entry.valid_until and not k.entry.superseded), FOREVER)
     end = f" until {moment(until)}" if until < FOREVER else ""
     return Said(Type.READY, "True", Reason.APPROVED, f"{short(facts.subject.fingerprint if facts.subject else None)} is cleared{end}")
 
@@ -176,12 +209,12 @@ def _count(rows: Sequence[Row]) -> str:
     return f"{plural(len(bad), 'control')} would block" if bad else "no control would block"
 
 
-def _blocked(failing: Sequence[Row], facts: Facts, entries: Sequence[Entry]) -> str:
+def _blocked(failing: Sequence[Row], facts: Facts, entries: Sequence[Kept]) -> str:
     """The first thing to mend, how many more there are, and what happens to the pods that run."""
     first, more = failing[0].control, len(failing) - 1
     name = f"{first.procedure}: " if first.procedure else ""
     tail = f"; and {plural(more, 'control')} more" if more else ""
-    stops = [at for e in entries for at in (stop_at(e, facts.given.records, facts.now), grace_end(e)) if at and at > facts.now]
+    stops = [k.stop for k in entries if k.stop and k.stop > facts.now]
     end = f"; pods that run are stopped at {moment(min(stops))}" if stops else ""
     return f"{name}{first.message}{tail}{end}"
 
@@ -193,10 +226,10 @@ def _subject_status(facts: Facts) -> SubjectStatus | None:
     return SubjectStatus(fingerprint=facts.subject.fingerprint, components=facts.subject.components, changed=changed(facts.subject.components, before))
 
 
-def _role_approvals(of: Quorum, role: str, required: int) -> RoleApprovals:
-    given = of.of(role)
-    until = of.until if of.until and of.until < FOREVER else None
-    return RoleApprovals(role=role, procedure=of.term.procedure, required=required, given=len(given), by=[r.person[:253] for r in given], valid_until=until)
+def _role_approvals(of: Quorum, role: RequiredRole, now: datetime) -> RoleApprovals:
+    given = of.of(role.role)
+    by = [r.person[:253] for r in given]
+    return RoleApprovals(role=role.role, procedure=of.term.procedure, required=role.count, given=len(given), by=by, valid_until=of.lasts(role, now))
 
 
 def _summary(controls: Sequence[Control]) -> Summary:
@@ -232,9 +265,15 @@ def _told(given: Input, status: DeploymentStatus) -> Told | None:
     if before == now:
         return None
     ready_ = status.conditions[0]
-    kind = "Normal" if ready_.status == "True" else "Warning"
-    help_ = "" if ready_.status == "True" else f" (kubectl qms explain aimd/{given.name} -n {given.namespace})"
-    return Told(kind, ready_.reason, f"{ready_.message[: 1000 - len(help_)]}{help_}")
+    if ready_.status == "True":
+        return Told("Normal", ready_.reason, _within(ready_.message, NOTE))
+    help_ = f" (kubectl qms explain aimd/{given.name} -n {given.namespace})"
+    return Told("Warning", ready_.reason, _within(ready_.message, NOTE - len(help_)) + help_)
+
+
+def _within(text: str, octets: int) -> str:
+    """The beginning of the text that fits, as UTF-8."""
+    return text.encode()[:octets].decode(errors="ignore")
 
 
 def _answer(status: DeploymentStatus) -> tuple[object, ...]:
@@ -242,33 +281,29 @@ def _answer(status: DeploymentStatus) -> tuple[object, ...]:
     return status.phase, status.subject.fingerprint if status.subject else None, ready_.reason if ready_ else None
 
 
-def _orphan(given: Input, ended: bool, entries: Sequence[Entry]) -> Orphan | None:
-    """A deployment that is registered again keeps its pods' time until what runs is covered, ended or gone."""
-    running = any(not p.held and not p.before for p in given.pods)
-    return None if ended or not running or any(not e.audit for e in entries) else given.orphan
+def _orphan(given: Input, entries: Sequence[Kept], now: datetime) -> Orphan | None:
+    """A deployment that is registered again keeps its pods' time until what runs is covered or gone; what is never cleared has none."""
+    if not given.governed or _never(given):
+        return None
+    return given.orphan if uncovered(given.pods, entries, now) else None
 
 
-def _wake(facts: Facts, entries: Sequence[Entry]) -> datetime | None:
+def _wake(given: Input, entries: Sequence[Kept], orphan: Orphan | None, at: Standing) -> datetime | None:
     """When time alone changes something: an end, a grace, a review date, an approval."""
-    records = facts.given.records
-    ends = [e.valid_until for e in entries] + [grace_end(e) for e in entries] + [stop_at(e, records, facts.now) for e in entries]
-    stop = facts.given.orphan.stop_at if facts.given.orphan else None
-    ahead = [at for at in (*ends, *_record_ends(facts), *(p.spec.review_by for p in facts.procedures), stop) if at and facts.now < at < FOREVER]
-    return min(ahead, default=None)
+    ends = [end for k in entries for end in (k.entry.valid_until, k.stop)]
+    reviews = [p.spec.review_by for p in given.procedures if isinstance(p, Procedure)]
+    asked = [(fingerprint, q.term) for fingerprint, each in at.quorums.items() for q in each]
+    asked += [(k.entry.fingerprint, t) for k in entries if k.entry.fingerprint not in at.quorums and k.entry.fingerprint for t in k.entry.terms or []]
+    approvals = [until(r, role) for of, t in asked for r in at.records.approvals.get(of, ()) for role in t.roles if role.role == r.spec.role]
+    stop = orphan.stop_at if orphan else None
+    return min((end for end in (*ends, *reviews, *approvals, stop) if end and at.now < end < FOREVER), default=None)
 
 
-def _record_ends(facts: Facts) -> list[datetime]:
-    """When each approval ends by itself, under every procedure that names its role."""
-    roles = [r for p in facts.procedures for r in p.spec.approvals.roles]
-    approved = [r for r in facts.given.records if r.spec.decision is What.APPROVE]
-    by_procedure = [r.created + duration(role.valid_for) for r in approved for role in roles if role.role == r.spec.role and role.valid_for]
-    return by_procedure + [r.spec.expires for r in approved if r.spec.expires]
-
-
-def _broken(given: Input, broken: Broken, now: datetime) -> Decision:
+def _broken(given: Input, broken: Broken, records: Records, now: datetime) -> Decision:
     """The register entry cannot be read: what was decided last goes on counting, and the status says what is wrong."""
-    said = Said(Type.READY, "False", Reason.INVALID, broken.message)
-    stalled = Said(Type.STALLED, "True", Reason.INVALID, broken.message)
-    listed = conditions.merged([said, stalled], before=given.before.conditions, generation=given.generation, now=now)
-    status = given.before.model_copy(update={"conditions": listed, "observed_generation": given.generation})
-    return Decision(status=status, entries=given.entries, told=_told(given, status), orphan=given.orphan)
+    said = [Said(Type.READY, "False", Reason.INVALID, broken.message), Said(Type.STALLED, "True", Reason.INVALID, broken.message)]
+    listed = conditions.merged(said, before=given.before.conditions, generation=given.generation, now=now)
+    status = given.before.model_copy(update={"conditions": listed, "observed_generation": given.generation, "pods": _pods(given)})
+    entries = _kept(carried_on(given, records, now) if given.governed else (), records, now)
+    at = _standing(given, entries, records, {}, now)
+    return _carried_out(given, status, entries, replace(at, current=status.subject.fingerprint if status.subject else None))
