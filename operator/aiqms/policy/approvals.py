@@ -1,4 +1,4 @@
-"""Approvals: which records count for a subject, whether they are enough, and until when (AI Act Art. 17(1)(m), DESIGN invariant 3)."""
+"""Approvals: which records count for a subject, whether they are enough, and until when (AI Act Art. 17(1)(m), invariant 3)."""
 
 from __future__ import annotations
 

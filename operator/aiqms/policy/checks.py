@@ -56,7 +56,7 @@ class Row:
 
     @property
     def blocks(self) -> bool:
-        """Fail and Error block alike (DESIGN invariant 7)."""
+        """Fail and Error block alike (invariant 7)."""
         return self.enforced and self.control.result in (Result.FAIL, Result.ERROR)
 
 
@@ -247,7 +247,7 @@ def pods(facts: Facts) -> list[Row]:
     waiting = [p for p in facts.given.pods if p.held and not p.going]
     odd = [p for p in waiting if p.differs]
     if odd:
-        said = f"{_such(odd)}, was changed on its way in: {'; '.join(odd[0].differs)}"
+        said = f"{_such(odd)}, changed on the way in: {'; '.join(odd[0].differs)}"
         return [_row("pods", Result.FAIL, Reason.POD_DIFFERS, f"{said}: have that declared in the workload's template, or kept from these pods")]
     stray = [p for p in waiting if p.origin is Origin.ELSEWHERE]
     if stray:

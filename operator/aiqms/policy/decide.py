@@ -117,7 +117,7 @@ def _unreadable(given: Input) -> bool:
 
 
 def _last_known(given: Input) -> Subject | None:
-    """The last good result counts (DESIGN invariant 7)."""
+    """The last good result counts (invariant 7)."""
     before = given.before.subject
     return Subject(before.fingerprint, before.components) if before else None
 

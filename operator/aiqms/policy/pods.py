@@ -1,4 +1,4 @@
-"""Which pods to let go, and which to end. Level-triggered: what the Clearance says is carried out on whatever runs (DESIGN §2, the operator sweeps)."""
+"""Which pods to let go, and which to end. Level-triggered: what the Clearance says is carried out on whatever runs."""
 
 from __future__ import annotations
 

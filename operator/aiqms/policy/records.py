@@ -131,10 +131,12 @@ def _over(record: Record, at: Standing) -> RecordStatus | None:
 
 def _twice(record: Record, at: Standing) -> RecordStatus | None:
     """The person fills another place in every procedure that names the role, so that this record adds nothing."""
+    if record.spec.decision is Decision.REJECT:
+        return None
     filled = [list(q.filled.values()) for q in at.naming(record)]
     others = [next((r for r in records if r.person == record.person), None) for records in filled]
     other = next((r for r in others if r), None)
-    if record.spec.decision is Decision.REJECT or other is None or not all(others) or any(r.name == record.name for r in others if r):
+    if other is None or not all(others) or any(r.name == record.name for records in filled for r in records):
         return None
     return _no(Reason.SAME_PERSON_TWICE, f"{record.person} already counts as {other.spec.role} (apr/{other.name}): another person has to approve")
 

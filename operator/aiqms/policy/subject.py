@@ -1,4 +1,4 @@
-"""The subject: what exactly is approved, by its fingerprint. Any change of a component is another subject (DESIGN invariant 4)."""
+"""The subject: what exactly is approved, by its fingerprint. Any change of a component is another subject (invariant 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which approvals count, whether they are enough, and until when (DESIGN invariant 3, §8)."""
+"""Which approvals count, whether they are enough, and until when (invariant 3)."""
 
 from __future__ import annotations
 
