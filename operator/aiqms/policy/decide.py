@@ -27,8 +27,8 @@ from aiqms.api.procedure import Enforcement, RequiredRole, SecretInputs
 from aiqms.api.values import FOREVER
 from aiqms.policy.approvals import Quorum, Records, quorum, sifted, until
 from aiqms.policy.checks import TERMS, Facts, Row, judged, pods
-from aiqms.policy.clearing import Current, Kept, carried_on, evolved, is_live, kept, orphan_stop, running
-from aiqms.policy.facts import Broken, Decision, Input, Procedure, Told
+from aiqms.policy.clearing import Current, Kept, carried_on, covers, evolved, is_live, kept, orphan_stop, running
+from aiqms.policy.facts import Broken, Decision, Input, PodFacts, Procedure, Told
 from aiqms.policy.pods import releases, removals, uncovered
 from aiqms.policy.procedures import term
 from aiqms.policy.records import Standing, unregistered, verdicts
@@ -85,11 +85,18 @@ def _carried_out(given: Input, status: DeploymentStatus, entries: Sequence[Kept]
         entries=plain,
         records=verdicts(at),
         releases=releases(given.pods, plain, at.now) if given.governed else (),
-        removals=removals(given.pods, entries, given.entries, orphan, at.now) if given.governed else (),
+        removals=removals(given.pods, entries, orphan, lambda p: _why(p, given, status), at.now) if given.governed else (),
         told=_told(given, status),
         orphan=orphan,
         wake=_wake(given, entries, orphan, at),
     )
+
+
+def _why(pod: PodFacts, given: Input, status: DeploymentStatus) -> str:
+    """Why a pod is stopped, in words for an event."""
+    if status.phase in (Phase.RETIRED, Phase.PROHIBITED):
+        return f"AIModelDeployment {given.name} is {status.phase}"
+    return "its clearance has ended, and onLapse or onChange stops it" if covers(given.entries, pod.template) else "no clearance covers it"
 
 
 def deregistered(given: Input, now: datetime) -> Decision:
@@ -100,7 +107,8 @@ def deregistered(given: Input, now: datetime) -> Decision:
     since = given.orphan or Orphan(since=now.replace(microsecond=0), stop_at=orphan_stop(given.entries, now))
     orphan = since if running(given.pods) and (given.entries or given.orphan) else None
     wake = orphan.stop_at if orphan and orphan.stop_at and now < orphan.stop_at else None
-    return Decision(status=DeploymentStatus(), records=said, removals=removals(given.pods, (), given.entries, orphan, now), orphan=orphan, wake=wake)
+    ended = removals(given.pods, (), orphan, lambda p: f"AIModelDeployment {given.name} does not exist", now)
+    return Decision(status=DeploymentStatus(), records=said, removals=ended, orphan=orphan, wake=wake)
 
 
 def ready(given: Input, spec: DeploymentSpec, records: Records, now: datetime) -> Facts:
@@ -159,7 +167,6 @@ def _current(facts: Facts, rows: Sequence[Row]) -> Current:
 
 def _status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> DeploymentStatus:
     controls = [r.control for r in rows]
-    serving = next((k.entry for k in entries if k.entry.fingerprint and is_live(k.entry, facts.now)), None)
     phase = _phase(facts, entries)
     said = _conditions(facts, rows, _ready(facts, rows, entries, phase))
     return DeploymentStatus(
@@ -167,7 +174,7 @@ def _status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> Deplo
         phase=phase,
         model=f"{facts.spec.model.name}:{facts.spec.model.version}",
         subject=_subject_status(facts),
-        serving=Serving(fingerprint=serving.fingerprint, valid_until=serving.valid_until) if serving and serving.fingerprint and serving.valid_until else None,
+        serving=_serving(entries, facts.now),
         approvals=[_role_approvals(q, r, facts.now) for q in facts.quorums for r in q.term.roles][:LISTED],
         controls=controls[:LISTED],
         summary=_summary(controls),
@@ -181,12 +188,22 @@ def _phase(facts: Facts, entries: Sequence[Kept]) -> Phase:
         return Phase.PROHIBITED
     if facts.spec.lifecycle is Lifecycle.RETIRED:
         return Phase.RETIRED
-    live = [k.entry for k in entries if is_live(k.entry, facts.now)]
-    if any(e.audit or (facts.subject and e.fingerprint == facts.subject.fingerprint) for e in live):
+    return _served(entries, facts.subject.fingerprint if facts.subject else None, facts.now)
+
+
+def _served(entries: Sequence[Kept], own: str | None, now: datetime) -> Phase:
+    """By what the entries let through and cover. own: the current subject's fingerprint."""
+    live = [k.entry for k in entries if is_live(k.entry, now)]
+    if any(e.audit or e.fingerprint == own for e in live):
         return Phase.RUNNING
     if live:
         return Phase.CHANGE_PENDING
-    return Phase.STOPPED if entries and all(k.over(facts.now) for k in entries) else Phase.HELD
+    return Phase.STOPPED if entries and all(k.over(now) for k in entries) else Phase.HELD
+
+
+def _serving(entries: Sequence[Kept], now: datetime) -> Serving | None:
+    live = (k.entry for k in entries if is_live(k.entry, now))
+    return next((Serving(fingerprint=e.fingerprint, valid_until=e.valid_until) for e in live if e.fingerprint and e.valid_until), None)
 
 
 def _ready(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept], phase: Phase) -> Said:
@@ -303,7 +320,15 @@ def _broken(given: Input, broken: Broken, records: Records, now: datetime) -> De
     """The register entry cannot be read: what was decided last goes on counting, and the status says what is wrong."""
     said = [Said(Type.READY, "False", Reason.INVALID, broken.message), Said(Type.STALLED, "True", Reason.INVALID, broken.message)]
     listed = conditions.merged(said, before=given.before.conditions, generation=given.generation, now=now)
-    status = given.before.model_copy(update={"conditions": listed, "observed_generation": given.generation, "pods": _pods(given)})
     entries = _kept(carried_on(given, records, now) if given.governed else (), records, now)
-    at = _standing(given, entries, records, {}, now)
-    return _carried_out(given, status, entries, replace(at, current=status.subject.fingerprint if status.subject else None))
+    own = given.before.subject.fingerprint if given.before.subject else None
+    status = given.before.model_copy(
+        update={
+            "observed_generation": given.generation,
+            "phase": _served(entries, own, now),
+            "serving": _serving(entries, now),
+            "pods": _pods(given),
+            "conditions": listed,
+        }
+    )
+    return _carried_out(given, status, entries, replace(_standing(given, entries, records, {}, now), current=own))

@@ -45,7 +45,7 @@ OTHER, HERE = HEX["2"], HEX["1"]
 
 CASES = {
     "Prohibited is never cleared": Case(
-        given(of=spec(risk_class="Prohibited")), "register/risk-class", 
+        given(of=spec(risk_class="Prohibited")), "register/risk-class",
         fail("Prohibited", "risk class Prohibited is never cleared: AI Act Art. 5 forbids the practice")
     ),
     "High may be": Case(given(), "register/risk-class", None),
