@@ -71,7 +71,8 @@ def not_in_role() -> list[Check]:
 def not_as_stamped() -> list[Check]:
     approver, now, expires = "object.spec.approver", "object.metadata.creationTimestamp", "object.spec.expires"
     forged = (
-        f"{approver}.username != request.userInfo.username || {approver}.?groups.orValue([]) != {GROUPS}"
+        f"!has({approver}) || {approver}.username != request.userInfo.username || {approver}.?groups.orValue([]) != {GROUPS}"
+        f" || {approver}.?uid.orValue('') != request.userInfo.?uid.orValue('')"
         f" || {approver}.?authorized.orValue(false) != (variables.holds && !variables.everything)"
     )
     past = f"spec.expires `string({expires})` is not after now, `string({now})`: give a later time, or leave it out"
