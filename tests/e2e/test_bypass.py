@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pytest
 
@@ -11,8 +12,10 @@ from tests.e2e.bypass.allowed import CONTROLS
 from tests.e2e.bypass.attempt import Outcome, Result, all_tried, of
 from tests.e2e.bypass.gate import ATTACKS, WITNESSES, bindings, denied_elsewhere, without
 from tests.e2e.bypass.stage import Stage, staged
+from tests.e2e.bypass.vehicles import KINDS, TEMPLATES, arrived, fate, sent
 from tests.testbed.cluster import Cluster
 from tests.testbed.operator_process import Operator
+from tests.testbed.waiting import eventually
 
 Say = Callable[[str], None]
 NO = (Outcome.HELD, Outcome.REFUSED, Outcome.FAILED)
@@ -53,6 +56,15 @@ def test_what_is_legitimate_goes_on(stage: Stage, say: Say) -> None:
     results = all_tried(CONTROLS, stage)
     say(f"{len(results)} legitimate actions: {counted(results)}")
     assert of(results, *NO) == []
+
+
+def test_no_controller_is_a_vehicle(stage: Stage) -> None:
+    """These are real: each controller makes its pods, in the governed namespace and, to show that it would, in one that is not."""
+    vehicles = [(template, sent(kind, template, stage)) for kind in KINDS for template in TEMPLATES]
+    for _, name in vehicles:
+        eventually(partial(arrived, name, stage.other, stage), within=30, what=f"a pod of {name} arrives where nothing is governed")
+    fates = {(template, name): fate(template, name, stage) for template, name in vehicles}
+    assert fates == {(template, name): "refused" if template == "unlabelled" else "held" for template, name in vehicles}
 
 
 def test_each_attack_succeeds_with_the_gate_away(stage: Stage, say: Say) -> None:
