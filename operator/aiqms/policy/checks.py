@@ -27,9 +27,10 @@ ROOMY, FULL = 768 * 1024, 1024 * 1024  # bytes of a Clearance: from when it is s
 
 @dataclass(frozen=True)
 class Facts:
-    """An Input made ready for checking. quorums: of the current subject, for each procedure that applies. approved: the entry last approved.
+    """An Input made ready for checking. quorums: of the current subject, for each procedure that applies.
 
     subject: None while a workload is missing, or something else that makes it up cannot be read and never could.
+    approved: the entry last approved, known once it is decided what is cleared.
     """
 
     given: Input
@@ -38,8 +39,8 @@ class Facts:
     procedures: tuple[Procedure, ...]
     subject: Subject | None
     quorums: tuple[Quorum, ...]
-    approved: Entry | None
     now: datetime
+    approved: Entry | None = None
 
     @property
     def audit(self) -> bool:
@@ -64,8 +65,13 @@ Check = Callable[[Facts], list[Row]]
 
 
 def judged(facts: Facts) -> list[Row]:
-    """Every row of every check, in the chain's order."""
+    """The rows that decide what is cleared, in the chain's order."""
     return [row for check in CHAIN for row in check(facts)]
+
+
+def shown(facts: Facts) -> list[Row]:
+    """The rows that are shown beside them."""
+    return [row for check in SHOWN for row in check(facts)]
 
 
 def _row(
@@ -243,7 +249,7 @@ def _ever_approved(facts: Facts, subject: Subject, role: RequiredRole) -> list[R
 
 
 def pods(facts: Facts) -> list[Row]:
-    """A held pod equals what its controller declares; where it does not, nobody can release it. Judges pods, not the subject: it blocks no clearance."""
+    """A held pod equals what its controller declares; where it does not, nobody can release it."""
     waiting = [p for p in facts.given.pods if p.held and not p.going]
     odd = [p for p in waiting if p.differs]
     if odd:
@@ -260,4 +266,5 @@ def _such(found: Sequence[PodFacts]) -> str:
     return f"{plural(len(found), 'held pod')}, such as {found[0].name}"
 
 
-CHAIN: list[Check] = [risk_class, lifecycle, procedures, review, workloads, inputs, model, room, class_lowered, approvals]
+CHAIN: list[Check] = [risk_class, lifecycle, procedures, review, workloads, inputs, model, room, approvals]
+SHOWN: list[Check] = [class_lowered, pods]  # looked at once it is decided what is cleared, which they do not change

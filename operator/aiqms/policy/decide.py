@@ -26,7 +26,7 @@ from aiqms.api.deployment import (
 from aiqms.api.procedure import Enforcement, RequiredRole, SecretInputs
 from aiqms.api.values import FOREVER
 from aiqms.policy.approvals import Quorum, Records, quorum, sifted, until
-from aiqms.policy.checks import TERMS, Facts, Row, judged, pods
+from aiqms.policy.checks import TERMS, Facts, Row, judged, shown
 from aiqms.policy.clearing import Current, Kept, carried_on, covers, evolved, is_live, kept, orphan_stop, running
 from aiqms.policy.facts import Broken, Decision, Input, PodFacts, Procedure, Told
 from aiqms.policy.pods import releases, removals, uncovered
@@ -48,8 +48,9 @@ def decide(given: Input, now: datetime) -> Decision:
     facts = ready(given, given.spec, records, now)
     rows = judged(facts)
     entries = _kept(_entries(facts, rows), records, now)
+    decided = replace(facts, approved=_approved([k.entry for k in entries]))
     own = {facts.subject.fingerprint: facts.quorums} if facts.subject else {}
-    return _carried_out(given, _status(facts, [*rows, *pods(facts)], entries), entries, _standing(given, entries, records, own, now))
+    return _carried_out(given, _status(decided, [*rows, *shown(decided)], entries), entries, _standing(given, entries, records, own, now))
 
 
 def _ordered(given: Input) -> Input:
@@ -116,7 +117,7 @@ def ready(given: Input, spec: DeploymentSpec, records: Records, now: datetime) -
     applying = tuple(p for p in given.procedures if isinstance(p, Procedure))
     found = _last_known(given) if _unreadable(given) else subject(spec, workloads=given.workloads, procedures=applying)
     quorums = tuple(quorum(term(p), records, fingerprint=found.fingerprint if found else "", now=now) for p in applying)
-    return Facts(given=given, spec=spec, records=records, procedures=applying, subject=found, quorums=quorums, approved=_approved(given.entries), now=now)
+    return Facts(given=given, spec=spec, records=records, procedures=applying, subject=found, quorums=quorums, now=now)
 
 
 def _unreadable(given: Input) -> bool:
@@ -198,7 +199,8 @@ def _served(entries: Sequence[Kept], own: str | None, now: datetime) -> Phase:
         return Phase.RUNNING
     if live:
         return Phase.CHANGE_PENDING
-    return Phase.STOPPED if entries and all(k.over(now) for k in entries) else Phase.HELD
+    stopped = any(k.entry.fingerprint == own for k in entries) and all(k.over(now) for k in entries)
+    return Phase.STOPPED if stopped else Phase.HELD
 
 
 def _serving(entries: Sequence[Kept], now: datetime) -> Serving | None:

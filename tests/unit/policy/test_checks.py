@@ -137,6 +137,10 @@ CASES = {
         change(after(after(given(approve("alice")), day(1), of=LIMITED), day(2))), "change/risk-class",
         warn("ClassLowered", "risk class was High in the subject last approved and is Limited now"),
     ),
+    "and after the one approved before was stopped": Case(
+        change(after(given(approve("alice"), procedures=[procedure(change="3d")]), day(1), of=LIMITED)), "change/risk-class",
+        warn("ClassLowered", "risk class was High in the subject last approved and is Limited now"), day(9),
+    ),
     "a risk class lower than was never approved": Case(after(given(), day(1), of=LIMITED), "change/risk-class", None),
     "a risk class raised": Case(after(given(approve("alice"), of=LIMITED), day(1), of=spec()), "change/risk-class", None),
     "a lower risk class that has been approved": Case(

@@ -134,14 +134,14 @@ CASES = {
         approved(change="14d"), [on(1), on(2, **V2), on(15.9)], "ChangePending", "ApprovalMissing", ["v1"]
     ),
     "onChange.grace: then it goes, and its pods": Case(
-        approved(change="14d"), [on(1), on(2, **V2), on(16)], "Held", "ApprovalMissing", removed={"old": ENDED}
+        approved(change="14d"), [on(1), on(2, **V2), on(16)], "Held", "ApprovalMissing", covered=["v1"], removed={"old": ENDED}
     ),
     "onChange.grace counts from the change, not from a later look": Case(
-        approved(change="14d"), [on(1), on(2, **V2), on(9), on(16)], "Held", "ApprovalMissing", removed={"old": ENDED}
+        approved(change="14d"), [on(1), on(2, **V2), on(9), on(16)], "Held", "ApprovalMissing", covered=["v1"], removed={"old": ENDED}
     ),
     "onChange.grace: the shortest of several procedures": Case(
         given(approve("alice"), procedures=[procedure(change="14d"), procedure("other", change="3d")], pods=[OLD]),
-        [on(1), on(2, **V2), on(5)], "Held", "ApprovalMissing", removed={"old": ENDED},
+        [on(1), on(2, **V2), on(5)], "Held", "ApprovalMissing", covered=["v1"], removed={"old": ENDED},
     ),
     "onChange.grace counts anew after going back": Case(
         approved(change="14d"), [on(1), on(2, **V2), on(10, workloads=[workload("v1")]), on(12, **V2), on(20)], "ChangePending", "ApprovalMissing", ["v1"]
@@ -159,7 +159,7 @@ CASES = {
         approved(), [on(1), on(2, of=spec(intended_purpose="score mortgages"))], "ChangePending", "ApprovalMissing", ["v1"]
     ),
     "a purpose changed with an equal template: for onChange.grace": Case(
-        approved(change="14d"), [on(1), on(2, of=spec(intended_purpose="score mortgages")), on(16)], "Held", "ApprovalMissing", removed={"old": ENDED}
+        approved(change="14d"), [on(1), on(2, of=spec(intended_purpose="score mortgages")), on(16)], "Held", "ApprovalMissing", covered=["v1"], removed={"old": ENDED}
     ),
     "a purpose changed and approved: the same template, cleared anew": Case(
         approved(), [on(1), on(2, of=spec(intended_purpose="score mortgages")), on(3, approve("bob"))], "Running", "Approved", ["v1"]
@@ -206,13 +206,13 @@ CASES = {
         approved("Hold"), [on(1), on(2, reject("dave")), on(3, withdraw("dave", "reject-dave"))], "Running", "Approved", ["v1"]
     ),
     "the one before rejected: it lapses too": Case(
-        approved("Stop"), [on(1), on(2, **V2), on(3, reject("dave", of=FIRST))], "Held", "ApprovalMissing", removed={"old": ENDED}
+        approved("Stop"), [on(1), on(2, **V2), on(3, reject("dave", of=FIRST))], "Held", "ApprovalMissing", covered=["v1"], removed={"old": ENDED}
     ),
     "the one before withdrawn: it lapses too": Case(
         approved(), [on(1), on(2, **V2), on(3, withdraw("alice", "approve-alice", of=FIRST))], "Held", "ApprovalMissing", covered=["v1"]
     ),
     "a change does not buy time: the lapse goes on counting": Case(
-        approved("Hold 7d", valid_for="90d"), [on(1), on(90), on(92, **V2), on(97)], "Held", "ApprovalMissing", removed={"old": ENDED}
+        approved("Hold 7d", valid_for="90d"), [on(1), on(90), on(92, **V2), on(97)], "Held", "ApprovalMissing", covered=["v1"], removed={"old": ENDED}
     ),
     "what no approval is about lapses for every procedure": Case(
         given(approve("alice"), procedures=[procedure(), procedure("strict", lapse="Stop")], pods=[OLD]),
@@ -287,7 +287,7 @@ CASES = {
     "Audit ends: a grace that had run out before begins anew": Case(
         approved("Hold 7d", valid_for="30d"),
         [on(1), on(20, procedures=[procedure(audit=True)]), on(60), on(61, **enforced("Hold 7d", valid_for="30d")), on(67)],
-        "Held", "ApprovalExpired", covered=["v1"],
+        "Held", "ApprovalExpired", covered=["v1", "v1"],
     ),
     "Audit ends, and no procedure applies: what one demands later counts": Case(
         audited(), [on(1), on(2, procedures=[]), on(3, **enforced("Stop"))], "Held", "ApprovalMissing", removed={"old": ENDED}
