@@ -31,7 +31,7 @@ def stamp() -> Policy:
         rules=RECORDS,
         where="everywhere",
         acts="true",
-        patch=f'has(object.spec) ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] : []',
+        patch=f'has(object.spec) && type({DECISION}) == string ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] : []',
     )
 
 
