@@ -52,6 +52,11 @@ def _applied(binding: Json) -> Json:
     return {"apiVersion": binding["apiVersion"], "kind": binding["kind"], "metadata": kept, "spec": binding["spec"]}
 
 
+def restored(admin: Api, binding: Json) -> None:
+    """Put back as Helm had it: in its name as field manager, so that the next upgrade finds nothing in conflict."""
+    admin.apply(binding, manager="helm", force=True)
+
+
 @contextmanager
 def without(stage: Stage, names: Sequence[str]) -> Iterator[None]:
     """These bindings are out of force inside, and in force again afterwards."""
@@ -64,7 +69,7 @@ def without(stage: Stage, names: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         for name in names:
-            stage.admin.create(saved[name])
+            restored(stage.admin, saved[name])
         for name in names:
             eventually(partial(judges, stage, name), within=30, what=f"{name} is in force again: {WITNESSES[name]}")
 
@@ -83,11 +88,11 @@ def lacks(stage: Stage, name: str) -> bool:
 def denied_elsewhere(stage: Stage) -> Iterator[Attempt]:
     """An open ask for a device is refused in namespaces that are not governed, inside: chart value gate.elsewhere. The attempt is such an ask."""
     kind, name, asked = KINDS["validating"], "aiqms-elsewhere", Attempt("elsewhere", "a GPU limit", OPEN_ASK)
-    warns = stage.admin.get(kind, name)["spec"]["validationActions"]
+    warns = bindings(stage.admin)[f"validating {name}"]
     stage.admin.patch(kind, name, {"spec": {"validationActions": ["Deny"]}})
     try:
         eventually(lambda: tried(asked, stage).outcome is Outcome.REFUSED, within=30, what="an open ask for a device is refused")
         yield asked
     finally:
-        stage.admin.patch(kind, name, {"spec": {"validationActions": warns}})
+        restored(stage.admin, warns)
         eventually(lambda: tried(asked, stage).outcome is Outcome.THROUGH, within=30, what="an open ask for a device is warned about")
