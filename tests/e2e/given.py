@@ -269,6 +269,11 @@ def refused(*said: str, code: int = 403) -> Iterator[None]:
     assert (error.value.code, [words for words in said if words not in error.value.message]) == (code, []), error.value.message
 
 
+def await_gone(admin: Api, namespace: str) -> None:
+    """Wait until nothing is left of a namespace of this name, so that it can be made anew."""
+    eventually(lambda: admin.find("namespaces", namespace) is None, within=60, what=f"namespace {namespace} is gone")
+
+
 def unique(what: str) -> str:
     """A name that no other test has."""
     return f"{what}-{secrets.token_hex(3)}"
