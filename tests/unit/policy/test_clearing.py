@@ -159,7 +159,8 @@ CASES = {
         approved(), [on(1), on(2, of=spec(intended_purpose="score mortgages"))], "ChangePending", "ApprovalMissing", ["v1"]
     ),
     "a purpose changed with an equal template: for onChange.grace": Case(
-        approved(change="14d"), [on(1), on(2, of=spec(intended_purpose="score mortgages")), on(16)], "Held", "ApprovalMissing", covered=["v1"], removed={"old": ENDED}
+        approved(change="14d"), [on(1), on(2, of=spec(intended_purpose="score mortgages")), on(16)], "Held", "ApprovalMissing",
+        covered=["v1"], removed={"old": ENDED}
     ),
     "a purpose changed and approved: the same template, cleared anew": Case(
         approved(), [on(1), on(2, of=spec(intended_purpose="score mortgages")), on(3, approve("bob"))], "Running", "Approved", ["v1"]
