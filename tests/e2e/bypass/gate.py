@@ -52,8 +52,8 @@ def _applied(binding: Json) -> Json:
     return {"apiVersion": binding["apiVersion"], "kind": binding["kind"], "metadata": kept, "spec": binding["spec"]}
 
 
-def restored(admin: Api, binding: Json) -> None:
-    """Put back as Helm had it: in its name as field manager, so that the next upgrade finds nothing in conflict."""
+def put_in_place(admin: Api, binding: Json) -> None:
+    """Made or changed as Helm would: in its name as field manager, so that the next upgrade finds nothing in conflict."""
     admin.apply(binding, manager="helm", force=True)
 
 
@@ -69,7 +69,7 @@ def without(stage: Stage, names: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         for name in names:
-            restored(stage.admin, saved[name])
+            put_in_place(stage.admin, saved[name])
         for name in names:
             eventually(partial(judges, stage, name), within=30, what=f"{name} is in force again: {WITNESSES[name]}")
 
@@ -87,12 +87,11 @@ def lacks(stage: Stage, name: str) -> bool:
 @contextmanager
 def denied_elsewhere(stage: Stage) -> Iterator[Attempt]:
     """An open ask for a device is refused in namespaces that are not governed, inside: chart value gate.elsewhere. The attempt is such an ask."""
-    kind, name, asked = KINDS["validating"], "aiqms-elsewhere", Attempt("elsewhere", "a GPU limit", OPEN_ASK)
-    warns = bindings(stage.admin)[f"validating {name}"]
-    stage.admin.patch(kind, name, {"spec": {"validationActions": ["Deny"]}})
+    asked, warns = Attempt("elsewhere", "a GPU limit", OPEN_ASK), bindings(stage.admin)["validating aiqms-elsewhere"]
+    put_in_place(stage.admin, warns | {"spec": warns["spec"] | {"validationActions": ["Deny"]}})
     try:
         eventually(lambda: tried(asked, stage).outcome is Outcome.REFUSED, within=30, what="an open ask for a device is refused")
         yield asked
     finally:
-        restored(stage.admin, warns)
+        put_in_place(stage.admin, warns)
         eventually(lambda: tried(asked, stage).outcome is Outcome.THROUGH, within=30, what="an open ask for a device is warned about")

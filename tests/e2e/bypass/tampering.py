@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tests.e2e.bypass.attempt import Attempt, edited
-from tests.e2e.bypass.stage import GPU, LABEL, SUBJECT, Stage
+from tests.e2e.bypass.stage import GPU, LABEL, MODEL, SUBJECT, Stage
 from tests.testbed.api import Json
 from tests.testbed.install import GATE
 
@@ -162,6 +162,10 @@ SCORING: dict[str, Edits] = {
     "another value of a label that it reads": {"metadata.labels.team": "evil"},
     "another label for one that controllers set": {f"{SERVER}.env.5.valueFrom.fieldRef.fieldPath": "metadata.labels['app']"},
     "words where kubectl sets a time": {"metadata.annotations[kubectl.kubernetes.io/restartedAt]": "now; curl evil.example"},
+    "another image behind two thousand annotations": {
+        f"{SERVER}.image": "registry.example/evil:1",
+        "metadata.annotations": {"aiqms.dev/model": MODEL, "example.com/prompt": "polite"} | {f"example.com/a{n}": "x" for n in range(2000)},
+    },
     "as another deployment": {f"metadata.labels[{LABEL}]": "store"},
     "as a deployment that waits": {f"metadata.labels[{LABEL}]": "waiting"},
     "as a deployment that nobody registered": {f"metadata.labels[{LABEL}]": "nobody"},

@@ -94,6 +94,12 @@ PODS: dict[str, Edits] = {
     "capability ALL": capability("ALL"),
     "capability MKNOD": capability("MKNOD"),
     "the processes of the node": {"spec.hostPID": True},
+    "a GPU behind five hundred containers": {
+        "spec.containers": [*({"name": f"c{n}", "image": "registry.example/tool:1"} for n in range(500)), SIDECAR | {"resources": GPU}]
+    },
+    "NVIDIA_VISIBLE_DEVICES behind two thousand variables": {
+        f"{MAIN}.env": [*({"name": f"V{n}", "value": "x"} for n in range(2000)), {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]
+    },
 }
 NODE = (
     "/",
@@ -153,9 +159,10 @@ def debugged(container: Json) -> Callable[[Stage], Json]:
     return lambda stage: stage.mallory.patch("pods", "plain", patch, stage.place, subresource="ephemeralcontainers", dry_run=True, strategic=True)
 
 
-def annotated(key: str) -> Callable[[Stage], Json]:
+def annotated(key: str, subresource: str | None = None) -> Callable[[Stage], Json]:
     """An annotation on the CPU pod that runs: a runtime reads it when a container restarts."""
-    return lambda stage: stage.mallory.patch("pods", "plain", {"metadata": {"annotations": {key: "all"}}}, stage.place, dry_run=True)
+    patch = {"metadata": {"annotations": {key: "all"}}}
+    return lambda stage: stage.mallory.patch("pods", "plain", patch, stage.place, subresource=subresource, dry_run=True)
 
 
 def config(kind: str, **content: Json) -> Callable[[Stage], Json]:
@@ -180,6 +187,7 @@ ATTACKS = (
         "unlabelled afterwards", "a debug container with envFrom and prefix", debugged({"envFrom": [{"prefix": "NVIDIA_", "configMapRef": {"name": "unused"}}]})
     ),
     Attempt("unlabelled afterwards", "an annotation of CDI", annotated("cdi.k8s.io/any")),
+    Attempt("unlabelled afterwards", "an annotation of CDI, by the status", annotated("cdi.k8s.io/any", "status")),
     Attempt("unlabelled afterwards", "an annotation of CRI-O", annotated("io.kubernetes.cri-o.Devices")),
     Attempt("hidden in a key", "a ConfigMap", config("ConfigMap", data={"NVIDIA_VISIBLE_DEVICES": "all"})),
     Attempt("hidden in a key", "a ConfigMap's binary data", config("ConfigMap", binaryData={"AMD_VISIBLE_DEVICES": "YWxs"})),
