@@ -67,9 +67,16 @@ def own() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module", params=AILMENTS, ids=lambda ailment: ailment.__name__)
-def ailing(own: Cluster, request: pytest.FixtureRequest) -> Cluster:
+def ailment(own: Cluster, request: pytest.FixtureRequest) -> Callable[[Cluster], None]:
+    """What is missing of AIQMS now."""
+    ails: Callable[[Cluster], None] = request.param
+    ails(own)
+    return ails
+
+
+@pytest.fixture
+def ailing(own: Cluster, ailment: Callable[[Cluster], None]) -> Cluster:
     """The cluster, and something of AIQMS is missing."""
-    request.param(own)
     return own
 
 
@@ -93,7 +100,7 @@ def labelled(namespace: str) -> Json:
 
 
 def fate(api: Api, manifest: Json) -> str:
-    """What becomes of a pod: admitted, held or refused."""
+    """What becomes of what is created: admitted, refused or, a pod, held."""
     try:
         made = api.create(manifest, dry_run=True)
     except ApiError as error:
@@ -101,7 +108,7 @@ def fate(api: Api, manifest: Json) -> str:
         if "denied request: " not in error.message:
             raise
         return "refused"
-    return "held" if {"name": GATE} in made["spec"].get("schedulingGates", []) else "admitted"
+    return "held" if {"name": GATE} in made.get("spec", {}).get("schedulingGates", []) else "admitted"
 
 
 def runs(api: Api, manifest: Json) -> None:
@@ -173,3 +180,10 @@ def test_inside_a_pod_that_nothing_cleared_does_not_run(ailing: Cluster) -> None
     # Until the API server knows the kind again after its start, which takes up to half a minute, it refuses: that is on the safe side.
     expected = "held" if there else "refused"
     eventually(lambda: fate(ailing.api("mallory"), labelled("lending")) == expected, within=60, what=f"a pod that nothing cleared is {expected}")
+
+
+def test_inside_a_configmap_is_written_unless_the_api_server_started_without_the_kind(ailing: Cluster, ailment: Callable[[Cluster], None]) -> None:
+    """The price of the Clearance's kind being gone, inside governed namespaces alone: nobody can say whether the ConfigMap is frozen."""
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "any", "namespace": "lending"}}
+    expected = "refused" if ailment is without_crd_just_started else "admitted"
+    eventually(lambda: fate(ailing.api("mallory"), manifest) == expected, within=60, what=f"a ConfigMap's write is {expected}")
