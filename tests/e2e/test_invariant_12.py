@@ -16,15 +16,17 @@ from tests.testbed.waiting import eventually
 
 PLACES = {"lending": {GOVERNED: "true"}, "elsewhere": {}}
 GPU = {"limits": {"nvidia.com/gpu": "1"}}
+WAITING = "waiting"  # a labelled pod that is there all the time, held
 CRD = "clearances.aiqms.dev"
 
 
 def without_operator(cluster: Cluster) -> None:
-    """The operator has run, and runs no more."""
+    """The operator has run, and runs no more; what nobody approved is held."""
     operator = Operator(cluster=cluster)
     operator.start()
     eventually(lambda: cluster.api().find("clearances", "clearance", "lending"), within=30, what="the operator makes the Clearance")
     operator.stop()
+    cluster.api().create(labelled("lending", WAITING))
 
 
 def just_started(cluster: Cluster) -> None:
@@ -94,21 +96,28 @@ def pod(namespace: str, **container: Json) -> Json:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"one-{secrets.token_hex(3)}", "namespace": namespace}, "spec": {"containers": [main]}}
 
 
-def labelled(namespace: str) -> Json:
+def labelled(namespace: str, name: str = "") -> Json:
     made = pod(namespace)
-    return made | {"metadata": made["metadata"] | {"labels": {"aiqms.dev/deployment": "scoring"}}}
+    return made | {"metadata": made["metadata"] | {"labels": {"aiqms.dev/deployment": "scoring"}} | ({"name": name} if name else {})}
 
 
 def fate(api: Api, manifest: Json) -> str:
     """What becomes of what is created: admitted, refused or, a pod, held."""
+    made: list[Json] = []
+    seen = outcome(lambda: made.append(api.create(manifest, dry_run=True)))
+    return "held" if made and {"name": GATE} in made[0].get("spec", {}).get("schedulingGates", []) else seen
+
+
+def outcome(ask: Callable[[], object]) -> str:
+    """Whether admission refuses. Any other refusal is an error of the test."""
     try:
-        made = api.create(manifest, dry_run=True)
+        ask()
     except ApiError as error:
         # 403 by the policy's own word, 422 where it cannot be asked.
         if "denied request: " not in error.message:
             raise
         return "refused"
-    return "held" if {"name": GATE} in made.get("spec", {}).get("schedulingGates", []) else "admitted"
+    return "admitted"
 
 
 def runs(api: Api, manifest: Json) -> None:
@@ -187,3 +196,14 @@ def test_inside_a_configmap_is_written_unless_the_api_server_started_without_the
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "any", "namespace": "lending"}}
     expected = "refused" if ailment is without_crd_just_started else "admitted"
     eventually(lambda: fate(ailing.api("mallory"), manifest) == expected, within=60, what=f"a ConfigMap's write is {expected}")
+
+
+def test_inside_a_labelled_pod_reports_its_status_unless_the_api_server_started_without_the_kind(ailing: Cluster, ailment: Callable[[Cluster], None]) -> None:
+    """Such a pod goes on running; its kubelet reports later."""
+    admin, expected = ailing.api("admin"), "refused" if ailment is without_crd_just_started else "admitted"
+
+    def reported() -> str:
+        note = {"metadata": {"annotations": {"example.com/at": secrets.token_hex(3)}}}
+        return outcome(lambda: admin.patch("pods", WAITING, note, "lending", subresource="status", dry_run=True))
+
+    eventually(lambda: reported() == expected, within=60, what=f"the status of a labelled pod is {expected}")
