@@ -1,0 +1,188 @@
+"""What status and events say, and when time alone will change it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from aiqms.api.deployment import Condition, PodCounts, RoleApprovals, Serving, Summary
+from aiqms.api.values import FOREVER
+from aiqms.policy.decide import decide
+from aiqms.policy.facts import Broken, Input, Told
+from tests.unit.policy.given import HEX, after, approve, change, day, fed, fingerprint, given, pod, procedure, ready, reject, spec, workload
+
+APPROVED = given(approve("alice"), procedures=[procedure(valid_for="90d")], pods=[pod("old")], generation=7)
+RUNNING = after(APPROVED, day(1))
+PENDING = change(RUNNING, workloads=[workload("v2")], pods=[pod("old"), pod("new", "v2", held=True), pod("older", "v0", before=True), pod("bye", going=True)])
+TWO = procedure(roles={"model-owner": 1, "risk-manager": 2})
+MISSING = "high-risk: 0 of 1 model-owner approvals for {s}; nobody's counts"
+
+READY: dict[str, tuple[Input, tuple[str, str, str]]] = {
+    "cleared, for ever": (given(approve("alice")), ("True", "Approved", "{s} is cleared")),
+    "cleared, until": (APPROVED, ("True", "Approved", "{s} is cleared until 2027-04-01 00:00:00 UTC")),
+    "one control fails": (given(), ("False", "ApprovalMissing", MISSING)),
+    "and more": (
+        given(procedures=[procedure(), procedure("other", roles={"a": 1, "b": 1})]), ("False", "ApprovalMissing", f"{MISSING}; and 2 controls more")
+    ),
+    "and pods that run are stopped at a time": (
+        change(after(change(APPROVED, procedures=[procedure(change="14d")]), day(1)), workloads=[workload("v2")]),
+        ("False", "ApprovalMissing", f"{MISSING}; pods that run are stopped at 2027-01-18 00:00:00 UTC"),
+    ),
+    "no procedure names itself": (
+        given(procedures=[]),
+        ("False", "NoProcedure", "no QMSProcedure applies to risk class High, role Provider, namespace lending: "
+         "the platform team creates one, or widens spec.appliesTo of one"),
+    ),
+    "only Audit, and nothing would block": (
+        given(approve("alice"), procedures=[procedure(audit=True)]),
+        ("True", "Audit", "only procedures in Audit apply: nothing is held; no control would block")
+    ),
+    "only Audit, and controls would block": (
+        given(workloads=[workload(label="other")], procedures=[procedure(audit=True)]),
+        ("True", "Audit", "only procedures in Audit apply: nothing is held; 2 controls would block"),
+    ),
+    "a pod that differs, though the subject is cleared": (
+        given(approve("alice"), pods=[pod("a", "v9", held=True, differs=("image: a -> b",))]),
+        ("False", "PodDiffers", "1 held pod, such as a, changed on the way in: image: a -> b: "
+         "have that declared in the workload's template, or kept from these pods"),
+    ),
+    "an ungoverned namespace": (
+        replace(APPROVED, governed=False),
+        ("False", "NamespaceNotGoverned", "the gate does not judge namespace lending; "
+         "to have it judged: kubectl label namespace lending aiqms.dev/governed=true"),
+    ),
+    "a register entry that cannot be read": (given(of=Broken("spec.role: none of these")), ("False", "Invalid", "spec.role: none of these")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("of", "says"), READY.values(), ids=READY.keys())
+def test_ready_says_what_to_mend_first(of: Input, says: tuple[str, str, str]) -> None:
+    status, reason, message = says
+    assert ready(decide(of, day(3))) == (status, reason, message.replace("{s}", fingerprint(of)[:15]))
+
+
+CONDITIONS: dict[str, tuple[Input, dict[str, tuple[str, str]]]] = {
+    "cleared": (APPROVED, {"Ready": ("True", "Approved"), "Approved": ("True", "Approved")}),
+    "waiting is in progress": (
+        given(), {"Ready": ("False", "ApprovalMissing"), "Approved": ("False", "ApprovalMissing"), "Reconciling": ("True", "ApprovalMissing")}
+    ),
+    "rejected is stalled": (
+        given(reject("alice")), {"Ready": ("False", "Rejected"), "Approved": ("False", "Rejected"), "Stalled": ("True", "Rejected")}
+    ),
+    "another model is stalled, though approved": (
+        given(approve("alice"), workloads=[workload(model=HEX["2"])]),
+        {"Ready": ("False", "ModelMismatch"), "Approved": ("True", "Approved"), "Stalled": ("True", "ModelMismatch")},
+    ),
+    "retired is at rest": (
+        given(approve("alice"), of=spec(lifecycle="Retired")), {"Ready": ("False", "Retired"), "Approved": ("True", "Approved")}
+    ),
+    "Prohibited is stalled": (
+        given(of=spec(risk_class="Prohibited")),
+        {"Ready": ("False", "Prohibited"), "Approved": ("False", "ApprovalMissing"), "Stalled": ("True", "Prohibited")},
+    ),
+    "no procedure asks for approvals": (
+        given(procedures=[]), {"Ready": ("False", "NoProcedure"), "Approved": ("False", "NoProcedure"), "Reconciling": ("True", "NoProcedure")}
+    ),
+    "an entry that cannot be read is stalled": (given(of=Broken("why")), {"Ready": ("False", "Invalid"), "Stalled": ("True", "Invalid")}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("of", "says"), CONDITIONS.values(), ids=CONDITIONS.keys())
+def test_conditions(of: Input, says: dict[str, tuple[str, str]]) -> None:
+    assert {c.type: (c.status, c.reason) for c in decide(of, day(3)).status.conditions} == says
+
+
+def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
+    waiting = after(given(generation=1), day(1).replace(microsecond=5))
+    later = decide(change(waiting, reject("alice"), generation=2), day(2)).status.conditions[0]
+    assert later == Condition(type="Ready", status="False", reason="Rejected", message=later.message, observed_generation=2, last_transition_time=day(1))
+    assert decide(change(waiting, approve("alice")), day(2)).status.conditions[0].last_transition_time == day(2)
+
+
+def test_a_pending_change_shows_what_serves_what_waits_and_what_is_missing() -> None:
+    status = decide(PENDING, day(2)).status
+    assert (status.observed_generation, status.phase, status.model) == (7, "ChangePending", "credit-llm:4.2.0")
+    assert status.serving == Serving(fingerprint=fingerprint(APPROVED), valid_until=day(90))
+    assert status.subject
+    assert (status.subject.fingerprint, status.subject.changed) == (fingerprint(PENDING), ["workload"])
+    assert status.pods == PodCounts(running=2, held=1, before=1)
+    assert status.summary == Summary(passed=2, fail=1, warn=0, error=0, skip=0)
+    assert status.approvals == [RoleApprovals(role="model-owner", procedure="high-risk", required=1, given=0)]
+
+
+APPROVALS: dict[str, tuple[Input, list[tuple[str, int, int, list[str], datetime | None]]]] = {
+    "some of a role: until the first of them ends": (
+        given(approve("bob", "risk-manager", expires="2027-02-01T00:00:00Z"), procedures=[TWO]),
+        [("model-owner", 1, 0, [], None), ("risk-manager", 2, 1, ["bob"], day(31))],
+    ),
+    "all: until the whole quorum ends": (
+        given(approve("alice", expires="2027-02-01T00:00:00Z"), approve("bob", "risk-manager"), approve("carol", "risk-manager"), procedures=[TWO]),
+        [("model-owner", 1, 1, ["alice"], day(31)), ("risk-manager", 2, 2, ["bob", "carol"], day(31))],
+    ),
+    "for ever is no time": (given(approve("alice")), [("model-owner", 1, 1, ["alice"], None)]),
+    "also under Audit": (given(approve("alice"), procedures=[procedure(audit=True)]), [("model-owner", 1, 1, ["alice"], None)]),
+    "a long name, as long as can be listed": (given(approve("x" * 1024)), [("model-owner", 1, 1, ["x" * 253], None)]),
+}
+
+
+@pytest.mark.parametrize(("of", "rows"), APPROVALS.values(), ids=APPROVALS.keys())
+def test_approvals_by_role(of: Input, rows: list[tuple[str, int, int, list[str], datetime | None]]) -> None:
+    assert [(a.role, a.required, a.given, a.by, a.valid_until) for a in decide(of, day(3)).status.approvals] == rows
+
+
+HELP = " (kubectl qms explain aimd/credit-scoring -n lending)"
+TOLD: dict[str, tuple[Input, Told | None]] = {
+    "the first answer": (given(), Told("Warning", "ApprovalMissing", f"{MISSING}{HELP}")),
+    "the same answer again": (after(given(), day(1)), None),
+    "the same answer, more of it given": (after(given(procedures=[TWO]), day(1), approve("bob", "risk-manager")), None),
+    "another reason": (
+        after(given(), day(1), reject("alice")),
+        Told("Warning", "Rejected", f"high-risk: alice rejected {{s}} (apr/reject-alice): change the deployment, or have the rejection withdrawn{HELP}"),
+    ),
+    "another subject": (after(given(), day(1), workloads=[workload("v2")]), Told("Warning", "ApprovalMissing", f"{MISSING}{HELP}")),
+    "cleared": (after(given(), day(1), approve("alice")), Told("Normal", "Approved", "{s} is cleared")),
+    "stopped": (
+        after(given(approve("alice"), procedures=[procedure(lapse="Hold 1d", valid_for="1d")]), day(0.5)),
+        Told("Warning", "ApprovalExpired", f"{MISSING}; that of alice ended at 2027-01-02 00:00:00 UTC{HELP}"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("of", "told"), TOLD.values(), ids=TOLD.keys())
+def test_an_event_comes_when_the_answer_changes(of: Input, told: Told | None) -> None:
+    expected = replace(told, note=told.note.replace("{s}", fingerprint(of)[:15])) if told else None
+    assert decide(of, day(3)).told == expected
+
+
+def test_an_event_has_room_for_the_help_however_long_the_message_and_its_letters() -> None:
+    told = decide(given(reject("\U0001f9d1" * 1000)), day(1)).told
+    assert told
+    assert (len(told.note.encode()) <= 1000, told.note.endswith(f"\U0001f9d1{HELP}")) == (True, True)
+
+
+WAKE: dict[str, tuple[Input, datetime | None]] = {
+    "nothing will change by itself": (given(approve("alice")), None),
+    "a permission ends": (RUNNING, day(90)),
+    "an approval ends before its quorum is full": (given(approve("bob", "risk-manager", expires="2027-02-01T00:00:00Z"), procedures=[TWO]), day(31)),
+    "one approval of more than enough ends": (given(approve("alice", expires="2027-01-20T00:00:00Z"), approve("dave")), day(19)),
+    "an approval of another subject concerns nobody": (given(approve("alice", of=HEX["d"], expires="2027-01-20T00:00:00Z")), None),
+    "an approval in another role concerns nobody": (given(approve("alice", "auditor", expires="2027-01-20T00:00:00Z")), None),
+    "the grace after a lapse": (after(change(APPROVED, procedures=[procedure(lapse="Hold 7d", valid_for="2d")]), day(1)), day(9)),
+    "the grace after a change": (change(after(change(APPROVED, procedures=[procedure(change="14d")]), day(1)), workloads=[workload("v2")]), day(17)),
+    "a review is due": (given(procedures=[procedure(reviewBy="2027-01-15T00:00:00Z")]), day(14)),
+    "the subject before ends": (PENDING, day(90)),
+    "the last instant is none": (given(approve("alice", expires=FOREVER.isoformat())), None),
+}
+
+
+@pytest.mark.parametrize(("of", "at"), WAKE.values(), ids=WAKE.keys())
+def test_the_wake_up_is_the_next_instant_at_which_something_changes(of: Input, at: datetime | None) -> None:
+    assert decide(of, day(3)).wake == at
+
+
+@pytest.mark.parametrize(("of", "at"), [(of, at) for of, at in WAKE.values() if at], ids=[name for name, (_, at) in WAKE.items() if at])
+def test_and_then_it_does(of: Input, at: datetime) -> None:
+    stored = fed(of, decide(of, day(3)))
+    assert decide(stored, at) != decide(stored, at - datetime.resolution)
