@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.given import NEXT_MODEL, Place, held, placed, refused, registered, unique, workload
+from tests.e2e.given import NEXT_MODEL, Place, held, placed, refused, registered, ungoverned, workload
 from tests.testbed.api import Api
 from tests.testbed.cluster import Cluster
-from tests.testbed.waiting import eventually
 
 
 @pytest.fixture
@@ -24,7 +23,8 @@ class TestProcedures:
         place.deploy()
         place.await_phase("Held", "NoProcedure")
         what = f"risk class High, role Provider, namespace {place.namespace}"
-        assert place.condition()["message"] == f"no QMSProcedure applies to {what}: the platform team creates one, or widens spec.appliesTo of one"
+        message = f"no QMSProcedure applies to {what}: the platform team creates one, or widens spec.appliesTo of one"
+        place.awaited(lambda: place.condition()["message"] == message, "the message names what is to be covered")
         name = place.decide("alice")
         place.await_verdict(name, False, "RoleNotRequired")
         place.await_pods(held=1)
@@ -184,21 +184,14 @@ class TestTheEntry:
         place.await_pods(held=1, running=1)
 
 
-def test_an_ungoverned_namespace_is_told_how_to_be_governed(cluster: Cluster, admin: Api, namespace: str) -> None:
-    name = unique("ungoverned")
-    admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    try:
-        with placed(cluster, name) as place:
-            eventually(lambda: admin.find("serviceaccounts", "default", name), within=30, what="the default service account")
-            place.govern()
-            for manifest in (registered(name), workload(name)):
-                admin.apply(manifest)
-            place.awaited(lambda: place.ready() == ("False", "NamespaceNotGoverned"), "the register says so")
-            assert (
-                place.condition()["message"]
-                == f"the gate does not judge namespace {name}; to have it judged: kubectl label namespace {name} aiqms.dev/governed=true"
-            )
-            place.await_pods(running=1)
-            assert admin.find("clearances", "clearance", name) is None
-    finally:
-        admin.delete("namespaces", name)
+@pytest.mark.usefixtures("installed")
+def test_an_ungoverned_namespace_is_told_how_to_be_governed(cluster: Cluster, admin: Api) -> None:
+    with ungoverned(cluster) as place:
+        place.govern()
+        for manifest in (registered(place.namespace), workload(place.namespace)):
+            admin.apply(manifest)
+        place.awaited(lambda: place.ready() == ("False", "NamespaceNotGoverned"), "the register says so")
+        how = f"kubectl label namespace {place.namespace} aiqms.dev/governed=true"
+        assert place.condition()["message"] == f"the gate does not judge namespace {place.namespace}; to have it judged: {how}"
+        place.await_pods(running=1)
+        assert admin.find("clearances", "clearance", place.namespace) is None
