@@ -49,10 +49,7 @@ class Reason(StrEnum):
     REVIEW_DUE = "ReviewDue"
     REVIEW_IN_TIME = "ReviewInTime"
     POD_DIFFERS = "PodDiffers"
-    PODS_MATCH = "PodsMatch"
     AUDIT = "Audit"
-    CLEARING = "Clearing"
-    STOPPED_AFTER_LAPSE = "StoppedAfterLapse"
     CLEARANCE_TOO_LARGE = "ClearanceTooLarge"
     # of a record
     COUNTED = "Counted"
@@ -93,10 +90,7 @@ MEANING: dict[Reason, str] = {
     Reason.REVIEW_DUE: "The procedure's reviewBy has passed: its owner has to review it.",
     Reason.REVIEW_IN_TIME: "The procedure's next review lies ahead.",
     Reason.POD_DIFFERS: "A held pod differs from its workload's template: something changed it on its way in.",
-    Reason.PODS_MATCH: "Each pod equals the template of its workload.",
     Reason.AUDIT: "Only procedures in Audit apply: everything is judged, nothing is blocked.",
-    Reason.CLEARING: "Approved; the clearance is being written.",
-    Reason.STOPPED_AFTER_LAPSE: "An approval lapsed and onLapse stopped the pods.",
     Reason.CLEARANCE_TOO_LARGE: "The namespace's Clearance is near its size limit: spread deployments over more namespaces.",
     Reason.COUNTED: "The record counts.",
     Reason.SUBJECT_UNKNOWN: "No subject with this fingerprint has been seen; the record counts when it appears.",
