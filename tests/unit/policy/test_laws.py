@@ -249,3 +249,24 @@ def test_what_is_decided_can_be_stored(of: Input, now: datetime) -> None:
     assert fed(of, decision).entries == decision.entries
     assert fed(of, decision).before == decision.status
     assert len(decision.told.note.encode()) <= 1024 if decision.told else True
+
+
+@law
+@for_all(inputs(), TIMES, TIMES)
+def test_time_alone_never_spares_what_it_stopped_nor_clears(of: Input, one: datetime, other: datetime) -> None:
+    now, then = sorted((one, other))
+    first = decide(of, now)
+    second = decide(fed(of, first), then)
+    assert {r.pod for r in first.removals} <= {r.pod for r in second.removals}
+    assert {(e.fingerprint, word(e)) for e in live(second, then)} <= {(e.fingerprint, word(e)) for e in live(first, now)}
+
+
+@law
+@for_all(inputs(), TIMES)
+def test_ready_means_that_the_current_subject_is_let_through(of: Input, now: datetime) -> None:
+    decision = decide(of, now)
+    own = decision.status.subject.fingerprint if decision.status.subject else None
+    (said,) = [c for c in decision.status.conditions if c.type == "Ready"]
+    passing = any(e.audit for e in decision.entries) or own in {e.fingerprint for e in live(decision, now)}
+    assert said.status == "False" or (decision.status.phase == "Running" and passing)
+    assert (decision.status.phase == "Running") == passing or decision.status.phase in ("Retired", "Prohibited")
