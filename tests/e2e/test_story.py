@@ -144,8 +144,9 @@ class TestAChange:
         place.await_verdict(record, False, "SubjectSuperseded")
 
         place.deploy()
+        assert place.subject == first
+        place.await_phase("Running")
         place.await_pods(running=1)
-        assert place.await_phase("Running") == first
         place.await_verdict(record, True, "Counted")
 
     def test_a_fingerprint_worked_out_offline_and_approved_beforehand_rolls_out_within_a_second(self, place: Place) -> None:

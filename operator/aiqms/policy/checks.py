@@ -227,7 +227,7 @@ def _unknown(facts: Facts) -> tuple[Reason, str]:
 
 
 def _missing(facts: Facts, subject: Subject, role: RequiredRole, given: Sequence[Record]) -> tuple[Result, Reason, str]:
-    so_far = "; ".join(f"{r.person} approved on {r.created.date()}" for r in given) or "nobody's counts"
+    so_far = "; ".join(f"{r.person} approved on {r.created.date()}" for r in given) or "none counts yet"
     message = f"{len(given)} of {role.count} {role.role} approvals for {short(subject.fingerprint)}; {so_far}"
     others = [r for r in _ever_approved(facts, subject, role) if r.person not in {g.person for g in given}]
     taken = [r for r in others if r.name in facts.records.withdrawn]

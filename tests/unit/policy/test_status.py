@@ -17,7 +17,7 @@ APPROVED = given(approve("alice"), procedures=[procedure(valid_for="90d")], pods
 RUNNING = after(APPROVED, day(1))
 PENDING = change(RUNNING, workloads=[workload("v2")], pods=[pod("old"), pod("new", "v2", held=True), pod("older", "v0", before=True), pod("bye", going=True)])
 TWO = procedure(roles={"model-owner": 1, "risk-manager": 2})
-MISSING = "high-risk: 0 of 1 model-owner approvals for {s}; nobody's counts"
+MISSING = "high-risk: 0 of 1 model-owner approvals for {s}; none counts yet"
 
 READY: dict[str, tuple[Input, tuple[str, str, str]]] = {
     "cleared, for ever": (given(approve("alice")), ("True", "Approved", "{s} is cleared")),
