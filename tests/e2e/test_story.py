@@ -164,7 +164,8 @@ class TestAChange:
         place.awaited(lambda: new <= {pod["spec"]["containers"][0]["image"] for pod in place.pods() if not held(pod)}, "the new pod is not held any more")
         assert time.monotonic() - began < 1.0
         place.await_pods(running=1)
-        assert place.await_phase("Running") == foreseen
+        assert place.subject == foreseen
+        place.await_phase("Running")
         place.await_verdict(early, True, "Counted")
 
 
