@@ -184,6 +184,26 @@ class TestTheEntry:
         place.await_pods(held=1, running=1)
 
 
+def test_a_pod_that_is_changed_on_its_way_in_stays_held_and_the_difference_is_said(place: Place) -> None:
+    """Here by a LimitRange that gives every container a GPU: approved was one without."""
+    limits = {"type": "Container", "default": {"nvidia.com/gpu": "1"}, "defaultRequest": {"nvidia.com/gpu": "1"}}
+    found = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "gpus", "namespace": place.namespace}, "spec": {"limits": [limits]}}
+    place.admin.create(found)
+    place.govern()
+    place.register()
+    place.deploy(resources={})
+    place.await_pods(held=1)
+    place.decide("alice")
+    place.awaited(lambda: place.control("pods") == ("Fail", "PodDiffers"), "the held pod is told of")
+    said = next(control["message"] for control in place.status["controls"] if control["id"] == "pods")
+    assert 'changed on the way in: containers[serve].resources: added {"limits": {"nvidia.com/gpu": "1"}}' in said
+    place.await_pods(held=1)
+
+    place.admin.delete("limitranges", "gpus", place.namespace)
+    assert not held(place.await_replacement(place.held()[0]))
+    place.await_pods(running=1)
+
+
 @pytest.mark.usefixtures("installed")
 def test_an_ungoverned_namespace_is_told_how_to_be_governed(cluster: Cluster, admin: Api) -> None:
     with ungoverned(cluster) as place:
