@@ -117,6 +117,9 @@ CASES = {
     "a withdrawal of something else changes nothing": passed(
         approve("alice"), withdraw("alice", "approve-bob"), under=procedure(), says="1 of 1 model-owner approvals: alice"
     ),
+    "only a withdrawal takes back, whatever else names a record": passed(
+        approve("alice"), reject("dave", "auditor", withdraws="approve-alice"), under=procedure(), says="1 of 1 model-owner approvals: alice"
+    ),
     "after a withdrawal the person may approve anew": passed(
         approve("alice"), withdraw("alice", "approve-alice", at=1), approve("alice", at=2, name="again"), under=procedure(),
         says="1 of 1 model-owner approvals: alice",

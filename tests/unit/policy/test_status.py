@@ -117,6 +117,14 @@ APPROVALS: dict[str, tuple[Input, list[tuple[str, int, int, list[str], datetime 
         given(approve("bob", "risk-manager", expires="2027-02-01T00:00:00Z"), procedures=[TWO]),
         [("model-owner", 1, 0, [], None), ("risk-manager", 2, 1, ["bob"], day(31))],
     ),
+    "more of a role, not yet all: until the first of them ends": (
+        given(
+            approve("bob", "risk-manager", expires="2027-02-01T00:00:00Z"),
+            approve("carol", "risk-manager", expires="2027-01-20T00:00:00Z"),
+            procedures=[procedure(roles={"risk-manager": 3})],
+        ),
+        [("risk-manager", 3, 2, ["bob", "carol"], day(19))],
+    ),
     "all: until the whole quorum ends": (
         given(approve("alice", expires="2027-02-01T00:00:00Z"), approve("bob", "risk-manager"), approve("carol", "risk-manager"), procedures=[TWO]),
         [("model-owner", 1, 1, ["alice"], day(31)), ("risk-manager", 2, 2, ["bob", "carol"], day(31))],
