@@ -247,6 +247,26 @@ CASES = {
         given(approve("alice"), approve("bob", "risk-manager"), procedures=[procedure(lapse="Stop"), procedure("other", {"risk-manager": 1})], pods=[OLD]),
         [on(1), on(2, reject("carol", "risk-manager"))], "Held", "Rejected", covered=["v1"],
     ),
+    "several procedures that lapse together: the earliest stop": Case(
+        given(approve("alice"), procedures=[procedure(valid_for="30d", lapse="Hold 9d"), procedure("other", valid_for="30d", lapse="Hold 7d")], pods=[OLD]),
+        [on(1), on(30), on(37)], "Stopped", "ApprovalExpired", covered=["v1"], removed={"old": ENDED},
+    ),
+    "a lapse's grace that ends before the change's": Case(
+        approved("Hold 2d", change="14d", valid_for="10d"), [on(1), on(2, **V2), on(10), on(12)], "Held", "ApprovalMissing", covered=["v1"],
+        removed={"old": ENDED},
+    ),
+    "a change's grace that ends before the lapse's": Case(
+        approved("Hold 9d", change="14d", valid_for="10d"), [on(1), on(2, **V2), on(10), on(16)], "Held", "ApprovalMissing", covered=["v1"],
+        removed={"old": ENDED},
+    ),
+    "several procedures: the one before ends with the first of them": Case(
+        given(approve("alice"), procedures=[procedure(valid_for="30d"), procedure("other", valid_for="90d")], pods=[OLD]),
+        [on(1), on(2, **V2), on(30)], "Held", "ApprovalMissing", covered=["v1"],
+    ),
+    "several procedures: the one before ends when one of them is not met any more": Case(
+        given(approve("alice"), approve("bob", "risk-manager"), procedures=[procedure(), procedure("other", roles={"risk-manager": 1})], pods=[OLD]),
+        [on(1), on(2, **V2), on(3, withdraw("bob", "approve-bob", "risk-manager"))], "Held", "ApprovalMissing", covered=["v1"],
+    ),
     "a procedure edited, approvals kept: the same subject under its new rules": Case(
         approved("Stop"), [on(1), on(2, **enforced(roles={"model-owner": 2}, revision=2, since=1))], "Held", "ApprovalMissing", covered=["v1"]
     ),
