@@ -16,6 +16,7 @@ from tests.testbed.api import Api, ApiError
 from tests.testbed.cluster import Cluster
 from tests.testbed.embedded import OPERATOR
 from tests.testbed.operator_process import Operator
+from tests.testbed.waiting import eventually
 
 STRICT = {"dryRun": "All", "fieldValidation": "Strict"}
 PROCEDURE: Json = {"title": "SOP", "revision": 2, "owner": "Quality", "approvals": {"since": 1, "roles": [{"role": "model-owner", "validFor": "90d"}]}}
@@ -78,7 +79,9 @@ def stored(cluster: Cluster, place: str) -> Iterator[dict[str, Json]]:
     """One of each kind, as the API server has it. The record is a person's."""
     admin, procedure = cluster.api("admin"), f"crds-{secrets.token_hex(3)}"
     admin.create(grant(place))
-    record = cluster.api("alice").create(manifest("ApprovalRecord", RECORD, place, "one"))
+    alice = cluster.api("alice")
+    eventually(lambda: alice.may("create", "approvalrecords", place, group="aiqms.dev"), within=10, what="alice's role is in force")
+    record = alice.create(manifest("ApprovalRecord", RECORD, place, "one"))
     made = [
         admin.create(manifest("QMSProcedure", PROCEDURE | {"appliesTo": {"namespaces": [place]}}, place, procedure)),
         admin.create(manifest("AIModelDeployment", DEPLOYMENT, place, "one")),
