@@ -187,10 +187,11 @@ def lapse_stop(term: Term, lapsed: datetime) -> datetime | None:
 def orphan_stop(entries: Sequence[Entry], deleted: datetime) -> datetime | None:
     """When the pods of a deployment whose register entry was deleted are stopped: by onLapse of its last procedures, the earliest.
 
-    What had lapsed or been superseded before goes on counting from then.
+    What had lapsed or been superseded before goes on counting from then. Audit stops nothing.
     """
-    cleared = [e for e in entries if not e.audit]
-    last = [e for e in cleared if not e.superseded] or cleared
+    if any(e.audit for e in entries):
+        return None
+    last = [e for e in entries if not e.superseded] or entries
     stops = [lapse_stop(t, min(e.valid_until or deleted, deleted)) for e in last for t in e.terms or []]
     return min((at for at in (*stops, *(grace_end(e) for e in last)) if at), default=None)
 

@@ -169,6 +169,14 @@ CASES = {
         given(approve("alice"), workloads=[workload(inputs={"configmaps/a": HEX["5"]})], pods=[OLD]),
         [on(1), on(2, workloads=[workload(inputs={"configmaps/a": HEX["6"]})])], "Held", "ApprovalMissing", covered=["v1"],
     ),
+    "the same input read by another template: the one before serves": Case(
+        given(approve("alice"), workloads=[workload(inputs={"configmaps/a": HEX["5"]})], pods=[OLD]),
+        [on(1), on(2, workloads=[workload("v2", inputs={"configmaps/a": HEX["5"]})])], "ChangePending", "ApprovalMissing", ["v1"],
+    ),
+    "a frozen Secret has no content to compare": Case(
+        given(approve("alice"), procedures=[procedure(inputs={"secrets": "Frozen"})], workloads=[workload(secrets=("secrets/key",))], pods=[OLD]),
+        [on(1), on(2, workloads=[workload("v2", inputs={"secrets/key": HEX["5"]})])], "ChangePending", "ApprovalMissing", ["v1"],
+    ),
     "a missing workload: what was approved stays": Case(
         approved(), [on(1), on(2, workloads=[workload(None)])], "ChangePending", "WorkloadMissing", ["v1"]
     ),
@@ -304,6 +312,10 @@ CASES = {
     ),
     "Audit ends with the subject approved: other pods that ran go on all the same": Case(
         audited(), [on(1), on(2, approve("alice"), pods=[OLD, pod("more", "v0")], **enforced())], "Running", "Approved", ["v1"], covered=["v1", "v0"]
+    ),
+    "Audit ends: what the one before covers is covered once": Case(
+        approved(), [on(1), on(2, procedures=[procedure(audit=True)]), on(3, workloads=[workload("v2")], **enforced())], "ChangePending", "ApprovalMissing",
+        ["v1"],
     ),
     "Audit ends: a grace that had run out before begins anew": Case(
         approved("Hold 7d", valid_for="30d"),

@@ -49,6 +49,7 @@ CASES = {
     "what had lapsed goes on counting from then": Case(after(LAPSED, day(31)), 33, day(37)),
     "onChange.grace goes on counting": Case(after(change(cleared("Hold", change_="14d"), workloads=[workload("v2")]), day(2)), 5, day(16)),
     "Audit: they go on for ever": Case(after(given(procedures=[procedure(audit=True)], pods=[OLD]), day(1)), 5, None),
+    "Audit after Enforce: they go on for ever": Case(after(change(cleared("Stop"), procedures=[procedure(audit=True)]), day(2)), 5, None),
     "no pod runs: nothing is kept": Case(cleared("Hold", pods=()), 5, None, kept=False),
     "held pods wait, and keep nothing": Case(cleared("Hold", pods=(pod("new", "v2", held=True),)), 5, None, kept=False),
     "invariant 12: pods older than the Clearance are never touched": Case(cleared("Stop", pods=(pod("old", before=True),)), 5, None, kept=False),
