@@ -56,9 +56,10 @@ class Applier:
             await self._clear(namespace, facts, decisions, now)
         elif facts.clearance:
             await self._let_out(namespace, facts)
-        await _all(self._release(namespace, r) for d in decisions.values() for r in d.releases)
-        await _all(self._remove(namespace, r) for d in decisions.values() for r in d.removals)
-        await _all([*self._statuses(namespace, facts, decisions), *self._records(namespace, facts, decisions), *self._events(namespace, facts, decisions)])
+        failed = await _tried(self._release(namespace, r) for d in decisions.values() for r in d.releases)
+        failed += await _tried(self._remove(namespace, r) for d in decisions.values() for r in d.removals)
+        said = [*self._statuses(namespace, facts, decisions), *self._records(namespace, facts, decisions), *self._events(namespace, facts, decisions)]
+        _raise_first(failed + await _tried(said))
 
     # the Clearance
 
@@ -105,7 +106,7 @@ class Applier:
     async def _let_out(self, namespace: str, facts: Gathered) -> None:
         """The namespace was taken out: its held pods go free, and the Clearance goes."""
         held = [(name, p) for name, p in self.caches.pods.within(namespace) if p.held and not p.going]
-        await _all(self._release(namespace, Release(name, p.uid, None)) for name, p in held)
+        _raise_first(await _tried(self._release(namespace, Release(name, p.uid, None)) for name, p in held))
         assert facts.clearance
         await self._counted("clearances", self.client.delete(path(API_VERSION, CLEARANCE.plural, namespace, NAME), uid=facts.clearance.uid))
 
@@ -207,8 +208,8 @@ def _object(kind: str, namespace: str, name: str) -> Json:
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"namespace": namespace, "name": name}}
 
 
-async def _all(writes: Iterable[Awaitable[None]]) -> None:
-    """All of them, a few at once; then the first failure, if any."""
+async def _tried(writes: Iterable[Awaitable[None]]) -> list[BaseException]:
+    """All of them, a few at once; what failed. One pod that will not go keeps nothing else from being written."""
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(write: Awaitable[None]) -> None:
@@ -216,6 +217,9 @@ async def _all(writes: Iterable[Awaitable[None]]) -> None:
             await write
 
     results = await asyncio.gather(*(one(w) for w in writes), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    return [r for r in results if isinstance(r, BaseException)]
+
+
+def _raise_first(failed: Iterable[BaseException]) -> None:
+    for failure in failed:
+        raise failure
