@@ -59,7 +59,7 @@ PROCEDURE = Kind(
         ("self.revision >= oldSelf.revision", "revision only rises: use a higher number than the stored one"),
         (
             f"self.revision > oldSelf.revision || ({_same('approvals', 'onLapse', 'onChange', 'inputs', 'stop', 'emergency', 'responsibilities')})",
-            "judged fields (approvals, onLapse, onChange, inputs, stop, emergency, responsibilities) change only with a higher revision (and see approvals.since)",
+            "approvals, onLapse, onChange, inputs, stop, emergency and responsibilities change only with a higher revision (see approvals.since)",
         ),
         ("!has(self.approvals.since) || self.approvals.since <= self.revision", "approvals.since is above revision: name this revision or an older one"),
     ),

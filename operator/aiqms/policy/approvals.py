@@ -12,6 +12,8 @@ from aiqms.api.record import Decision
 from aiqms.api.values import duration
 from aiqms.policy.facts import FOREVER, Record
 
+WITHDRAWABLE = (Decision.APPROVE, Decision.REJECT, Decision.EMERGENCY)  # a Stop is lifted by Resume
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -39,9 +41,9 @@ class Quorum:
 
 
 def withdrawn(records: Sequence[Record]) -> dict[str, Record]:
-    """Name of each Approve or Reject that was taken back, and the record that did."""
-    targets = {r.name: r for r in records if r.spec.decision is not Decision.WITHDRAW}
-    takers = [r for r in _by_age(records) if r.spec.decision is Decision.WITHDRAW and r.spec.withdraws in targets]
+    """Name of each record that was taken back, and the record that did."""
+    targets = {r.name: r for r in records if r.spec.decision in WITHDRAWABLE}
+    takers = [r for r in by_age(records) if r.spec.decision is Decision.WITHDRAW and r.spec.withdraws in targets]
     return {str(r.spec.withdraws): r for r in reversed(takers) if may_withdraw(r, targets[str(r.spec.withdraws)])}
 
 
@@ -58,13 +60,20 @@ def authentic(record: Record) -> bool:
 
 def rejections(records: Sequence[Record], *, fingerprint: str, roles: Iterable[str]) -> list[Record]:
     """Rejects of the subject that stand, oldest first."""
-    return [r for r in _by_age(standing(records, fingerprint, Decision.REJECT)) if r.spec.role in set(roles)]
+    return [r for r in by_age(standing(records, fingerprint, Decision.REJECT)) if r.spec.role in set(roles)]
 
 
 def standing(records: Sequence[Record], fingerprint: str, decision: Decision) -> list[Record]:
-    """Authentic records of this decision about this subject that nobody took back, whatever their time."""
+    """Authentic records of this decision about this subject that nobody took back, whatever their time; reviews of an Emergency are none."""
     gone = withdrawn(records)
-    return [r for r in records if r.spec.decision is decision and r.spec.subject == fingerprint and authentic(r) and r.name not in gone]
+    found = [r for r in records if r.spec.decision is decision and r.spec.subject == fingerprint and r.spec.reviews is None]
+    return [r for r in found if authentic(r) and r.name not in gone]
+
+
+def counting(term: Term, records: Sequence[Record], *, fingerprint: str, editors: Iterable[str] = ()) -> list[Record]:
+    """Approvals that may fill a place: under DistinctFromEditors none by who last changed what is approved."""
+    barred = set(editors) if term.separation_of_duties is SeparationOfDuties.DISTINCT_FROM_EDITORS else set()
+    return [r for r in standing(records, fingerprint, Decision.APPROVE) if r.person not in barred]
 
 
 def until(record: Record, role: RequiredRole) -> datetime:
@@ -73,9 +82,9 @@ def until(record: Record, role: RequiredRole) -> datetime:
     return min(by_procedure, record.spec.expires or FOREVER)
 
 
-def quorum(term: Term, records: Sequence[Record], *, fingerprint: str, now: datetime) -> Quorum:
+def quorum(term: Term, records: Sequence[Record], *, fingerprint: str, now: datetime, editors: Iterable[str] = ()) -> Quorum:
     """The most places that can be filled now, and the last instant at which all of them are."""
-    approvals = standing(records, fingerprint, Decision.APPROVE)
+    approvals = counting(term, records, fingerprint=fingerprint, editors=editors)
     return Quorum(term=term, filled=fill(term, approvals, at=now), until=valid_until(term, approvals))
 
 
@@ -135,5 +144,5 @@ def _match(roles: Sequence[RequiredRole], best: Mapping[tuple[str, str], Record]
     return {slot: best[(person, slot.role)] for person, slot in taken.items()}
 
 
-def _by_age(records: Iterable[Record]) -> list[Record]:
+def by_age(records: Iterable[Record]) -> list[Record]:
     return sorted(records, key=lambda r: (r.created, r.name))

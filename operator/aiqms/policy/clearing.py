@@ -8,9 +8,8 @@ from datetime import datetime
 
 from aiqms.api.clearance import Entry, Term
 from aiqms.api.procedure import LapseAction, OnChange, SecretInputs
-from aiqms.api.record import Decision
 from aiqms.api.values import Json, duration
-from aiqms.policy.approvals import rejections, standing, valid_until
+from aiqms.policy.approvals import counting, rejections, valid_until
 from aiqms.policy.facts import Input, Record, WorkloadFacts
 from aiqms.policy.subject import Subject, digest
 
@@ -19,7 +18,10 @@ LIMIT = 32  # entries of one deployment, as the CRD has it
 
 @dataclass(frozen=True)
 class Current:
-    """The current subject, judged. until: the end of its permission, None while it has none. audit: only procedures in Audit apply."""
+    """The current subject, judged. until: the end of its permission, None while it has none. audit: only procedures in Audit apply.
+
+    stopped: a Stop stands, or an Emergency went without its review: nothing is permitted. editors: who last changed what is approved, where known.
+    """
 
     subject: Subject | None
     terms: tuple[Term, ...]
@@ -27,6 +29,8 @@ class Current:
     secrets: SecretInputs = SecretInputs.ROTATABLE
     risk_class: str = ""
     audit: bool = False
+    stopped: bool = False
+    editors: tuple[str, ...] = ()
 
 
 def evolved(given: Input, current: Current, now: datetime) -> tuple[Entry, ...]:
@@ -36,8 +40,15 @@ def evolved(given: Input, current: Current, now: datetime) -> tuple[Entry, ...]:
     own = current_entries(given, current, [e for e in templates if e.fingerprint == fingerprint], now)
     before = [e for e in templates if e.fingerprint != fingerprint] + after_audit(given, current, own, now)
     older = superseded_entries(given, current, before, now, own=own)
+    if current.stopped:
+        return lapsed((*own, *older), now)[:LIMIT]
     audit = (Entry(audit=True),) if current.audit else ()
     return (*audit, *own, *older)[:LIMIT]
+
+
+def lapsed(entries: Iterable[Entry], now: datetime) -> tuple[Entry, ...]:
+    """The same entries, admitting nothing any more; what their records say may bring them back."""
+    return tuple(e.model_copy(update={"valid_until": _no_later(e, now)}) for e in entries if not e.audit)
 
 
 def current_entries(given: Input, current: Current, before: Sequence[Entry], now: datetime) -> list[Entry]:
@@ -58,6 +69,7 @@ def _cleared(workloads: Sequence[WorkloadFacts], current: Current, subject: Subj
                 components=subject.components.dump(),
                 risk_class=current.risk_class,
                 terms=list(current.terms),
+                editors=list(current.editors),
                 inputs=dict(workload.inputs) | (dict.fromkeys(workload.secrets, "") if current.secrets is SecretInputs.FROZEN else {}),
                 rotating=[] if current.secrets is SecretInputs.FROZEN else list(workload.secrets),
                 template=workload.template,
@@ -93,7 +105,7 @@ def superseded_entries(given: Input, current: Current, before: Sequence[Entry], 
 
 def rejudged(entry: Entry, given: Input, now: datetime) -> Entry:
     """A subject approved before, held against the terms that it was cleared under, its records and its inputs as they are now."""
-    ends = [valid_until(t, standing(given.records, entry.fingerprint or "", Decision.APPROVE)) for t in entry.terms or []]
+    ends = [end for _, end in term_ends(entry, given.records)]
     roles = [r.role for t in entry.terms or [] for r in t.roles]
     bad = inputs_changed(entry, given.workloads) or rejections(given.records, fingerprint=entry.fingerprint or "", roles=roles)
     if not ends and not bad:
@@ -102,6 +114,12 @@ def rejudged(entry: Entry, given: Input, now: datetime) -> Entry:
     if bad or end is None or None in ends or end <= now:
         return entry.model_copy(update={"valid_until": _no_later(entry, min(end, now) if end and None not in ends and not bad else now)})
     return entry.model_copy(update={"valid_until": end})
+
+
+def term_ends(entry: Entry, records: Sequence[Record]) -> list[tuple[Term, datetime | None]]:
+    """Each term of the entry, and when its approvals end (or ended)."""
+    fingerprint, editors = entry.fingerprint or "", entry.editors or ()
+    return [(t, valid_until(t, counting(t, records, fingerprint=fingerprint, editors=editors))) for t in entry.terms or []]
 
 
 def _no_later(entry: Entry, at: datetime) -> datetime:
@@ -136,10 +154,9 @@ def stop_at(entry: Entry, records: Sequence[Record], now: datetime) -> datetime 
     """When the pods of a lapsed entry are stopped: by onLapse of the procedures that lapsed, the earliest. None: never, or not lapsed."""
     if entry.audit or entry.valid_until is None or now < entry.valid_until:
         return None
-    approvals = standing(records, entry.fingerprint or "", Decision.APPROVE)
-    ends = [(t, valid_until(t, approvals)) for t in entry.terms or []]
-    lapsed = [(t, end) for t, end in ends if end is None or end <= now] or ends  # all hold: something else than approvals lapsed
-    stops = [lapse_stop(t, max(end, entry.valid_until) if end and end <= now else entry.valid_until) for t, end in lapsed]
+    ends = term_ends(entry, records)
+    ended = [(t, end) for t, end in ends if end is None or end <= now] or ends  # all hold: something else than approvals lapsed
+    stops = [lapse_stop(t, max(end, entry.valid_until) if end and end <= now else entry.valid_until) for t, end in ended]
     return min((s for s in stops if s), default=None)
 
 

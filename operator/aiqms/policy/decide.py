@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from aiqms.api import conditions
 from aiqms.api.clearance import Entry, Orphan
 from aiqms.api.conditions import Reason, Said, Type
-from aiqms.api.deployment import (
-    Control,
-    DeploymentSpec,
-    DeploymentStatus,
-    Lifecycle,
-    Phase,
-    PodCounts,
-    Result,
-    RiskClass,
-    RoleApprovals,
-    Serving,
-    SubjectStatus,
-    Summary,
-)
+from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Lifecycle, Phase, RiskClass
 from aiqms.api.procedure import Enforcement, SecretInputs
 from aiqms.api.record import Decision as What
 from aiqms.api.values import duration
 from aiqms.policy.approvals import Quorum, quorum
-from aiqms.policy.checks import Facts, Row, judged, pods
-from aiqms.policy.clearing import Current, evolved, grace_end, is_live, is_over, orphan_stop, stop_at
-from aiqms.policy.facts import FOREVER, Broken, Decision, Input, Procedure, Told
-from aiqms.policy.pods import releases, removals
+from aiqms.policy.chain import judged
+from aiqms.policy.checks import Facts, Row, pods
+from aiqms.policy.clearing import Current, evolved, grace_end, is_live, lapsed, orphan_stop, stop_at
+from aiqms.policy.emergency import emergencies
+from aiqms.policy.facts import FOREVER, Broken, Decision, Input, Procedure, Record, Removal
+from aiqms.policy.pods import releases, removals, stopped
 from aiqms.policy.procedures import term
 from aiqms.policy.records import Standing, unregistered, verdicts
-from aiqms.policy.subject import changed, subject
-from aiqms.policy.words import moment, plural, short
-
-_STALLED = {Reason.PROHIBITED, Reason.REJECTED, Reason.MODEL_MISMATCH, Reason.WORKLOAD_CLAIMED, Reason.INVALID}
+from aiqms.policy.status import NOTICES, status, told
+from aiqms.policy.stops import standing_stops
+from aiqms.policy.subject import subject
 
 
 def decide(given: Input, now: datetime) -> Decision:
@@ -46,17 +34,19 @@ def decide(given: Input, now: datetime) -> Decision:
     rows = judged(facts)
     current = _current(facts, rows)
     entries = _entries(given, given.spec, current, now)
-    status = _status(facts, [*rows, *pods(facts)], entries)
+    marks = _marks(given, facts.stops)
+    answer = status(facts, [*rows, *pods(facts)], entries)
     let = releases(given.pods, entries, now) if given.governed else ()
-    ended = removals(given.pods, entries, given.records, given.orphan, now) if given.governed else ()
+    ended = _ended(given, facts, entries, now) if given.governed else ()
     quorums = _quorums_by_subject(facts, entries)
     return Decision(
-        status=status,
+        status=answer,
         entries=entries,
-        records=verdicts(given.records, Standing(current=facts.subject.fingerprint if facts.subject else None, quorums=quorums, now=now)),
+        records=verdicts(given.records, _standing(facts, quorums)),
+        marks=marks,
         releases=let,
         removals=ended,
-        told=_told(given, status),
+        told=told(given, answer),
         orphan=_orphan(given, bool(ended), entries),
         wake=_wake(facts, entries),
     )
@@ -67,17 +57,68 @@ def deregistered(given: Input, now: datetime) -> Decision:
     since = given.orphan or Orphan(since=now.replace(microsecond=0), stop_at=orphan_stop(given.entries, now))
     running = any(not p.held and not p.before for p in given.pods)
     orphan = since if running and (given.entries or given.orphan) else None
-    ended = removals(given.pods, (), given.records, orphan, now)
+    stops = standing_stops(given.records, given.stop_roles)
+    ended = stopped(given.pods, _ordered(stops)) if stops else removals(given.pods, (), given.records, orphan, now)
     wake = orphan.stop_at if orphan and orphan.stop_at and now < orphan.stop_at else None
-    return Decision(status=DeploymentStatus(), records={r.name: unregistered(r) for r in given.records}, removals=ended, orphan=orphan, wake=wake)
+    return Decision(
+        status=DeploymentStatus(),
+        records={r.name: unregistered(r, given.records, given.stop_roles) for r in given.records},
+        marks=_marks(given, stops),
+        removals=ended,
+        orphan=orphan,
+        wake=wake,
+    )
 
 
 def ready(given: Input, spec: DeploymentSpec, now: datetime) -> Facts:
     """The subject and its quorums, worked out once for all checks."""
     applying = tuple(p for p in given.procedures if isinstance(p, Procedure))
     found = subject(spec, workloads=given.workloads, procedures=applying)
-    quorums = tuple(quorum(term(p), given.records, fingerprint=found.fingerprint if found else "", now=now) for p in applying)
-    return Facts(given=given, spec=spec, procedures=applying, subject=found, quorums=quorums, approved=_approved(given.entries), now=now)
+    fingerprint, by = found.fingerprint if found else "", _editors(given)
+    return Facts(
+        given=given,
+        spec=spec,
+        procedures=applying,
+        subject=found,
+        quorums=tuple(quorum(term(p), given.records, fingerprint=fingerprint, now=now, editors=by) for p in applying),
+        approved=_approved(given.entries),
+        now=now,
+        stops=tuple(standing_stops(given.records, given.stop_roles)) if given.governed else (),
+        glass={p.name: tuple(emergencies(p, given.records)) for p in applying},
+    )
+
+
+def _editors(given: Input) -> tuple[str, ...]:
+    return (given.editor,) if given.editor else ()
+
+
+def _marks(given: Input, stops: Sequence[Record]) -> dict[str, bool]:
+    """Which Stop records have to gain or lose the mark by which admission refuses new pods, with no operator running."""
+    standing = {s.name for s in stops}
+    return {r.name: r.name in standing for r in given.records if r.spec.decision is What.STOP and r.marked != (r.name in standing)}
+
+
+def _standing(facts: Facts, quorums: Mapping[str, Sequence[Quorum]]) -> Standing:
+    return Standing(
+        current=facts.subject.fingerprint if facts.subject else None,
+        quorums=quorums,
+        now=facts.now,
+        stop_roles=facts.given.stop_roles,
+        editors=_editors(facts.given),
+        glass=tuple(g for each in facts.glass.values() for g in each),
+    )
+
+
+def _ended(given: Input, facts: Facts, entries: Sequence[Entry], now: datetime) -> tuple[Removal, ...]:
+    if facts.stops:
+        return stopped(given.pods, _ordered(facts.stops))
+    if facts.unreviewed:
+        return stopped(given.pods, "an emergency was not reviewed in time")
+    return removals(given.pods, entries, given.records, given.orphan, now)
+
+
+def _ordered(stops: Sequence[Record]) -> str:
+    return f"stopped by {stops[0].person} (apr/{stops[0].name})"
 
 
 def _approved(entries: Sequence[Entry]) -> Entry | None:
@@ -100,8 +141,8 @@ def _never(spec: DeploymentSpec) -> bool:
 
 def _current(facts: Facts, rows: Sequence[Row]) -> Current:
     enforced = [(p, q) for p, q in zip(facts.procedures, facts.quorums, strict=True) if p.spec.enforcement is Enforcement.ENFORCE]
-    ends = [q.until for _, q in enforced]
-    permitted = bool(ends) and all(q.enough(facts.now) for _, q in enforced) and not any(r.blocks for r in rows)
+    ends = [_end(facts, p, q) for p, q in enforced]
+    permitted = bool(ends) and all(e and facts.now < e for e in ends) and not any(r.blocks for r in rows)
     secrets = SecretInputs.FROZEN if any(p.spec.inputs.secrets is SecretInputs.FROZEN for p, _ in enforced) else SecretInputs.ROTATABLE
     return Current(
         subject=facts.subject,
@@ -110,7 +151,15 @@ def _current(facts: Facts, rows: Sequence[Row]) -> Current:
         secrets=secrets,
         risk_class=facts.spec.risk_class,
         audit=facts.audit,
+        stopped=bool(facts.stops) or facts.unreviewed,
+        editors=_editors(facts.given),
     )
+
+
+def _end(facts: Facts, procedure: Procedure, of: Quorum) -> datetime | None:
+    """When the procedure's permission ends: with its approvals, or with an Emergency that lasts longer."""
+    glass = facts.emergency(procedure)
+    return max((e for e in (of.until, glass.until if glass else None) if e), default=None)
 
 
 def _quorums_by_subject(facts: Facts, entries: Sequence[Entry]) -> dict[str, list[Quorum]]:
@@ -123,125 +172,6 @@ def _quorums_by_subject(facts: Facts, entries: Sequence[Entry]) -> dict[str, lis
     return found | ({facts.subject.fingerprint: list(facts.quorums)} if facts.subject else {})
 
 
-def _status(facts: Facts, rows: Sequence[Row], entries: Sequence[Entry]) -> DeploymentStatus:
-    live = [e for e in entries if is_live(e, facts.now)]
-    own = facts.subject.fingerprint if facts.subject else None
-    phase = _phase(facts, entries, own=own)
-    ready_ = _ready(facts, rows, entries, phase)
-    serving = next((e for e in live if e.fingerprint and e.valid_until), None)
-    return DeploymentStatus(
-        observed_generation=facts.given.generation,
-        phase=phase,
-        model=f"{facts.spec.model.name}:{facts.spec.model.version}",
-        subject=_subject_status(facts),
-        serving=Serving(fingerprint=serving.fingerprint, valid_until=serving.valid_until) if serving and serving.fingerprint and serving.valid_until else None,
-        approvals=[_role_approvals(q, r.role, r.count) for q in facts.quorums for r in q.term.roles],
-        controls=[r.control for r in rows],
-        summary=_summary([r.control for r in rows]),
-        pods=_pods(facts.given),
-        conditions=conditions.merged(_conditions(facts, rows, ready_), before=facts.given.before.conditions, generation=facts.given.generation, now=facts.now),
-    )
-
-
-def _phase(facts: Facts, entries: Sequence[Entry], *, own: str | None) -> Phase:
-    if facts.spec.risk_class is RiskClass.PROHIBITED:
-        return Phase.PROHIBITED
-    if facts.spec.lifecycle is Lifecycle.RETIRED:
-        return Phase.RETIRED
-    live = [e for e in entries if is_live(e, facts.now)]
-    if any(e.audit or e.fingerprint == own for e in live):
-        return Phase.RUNNING
-    if live:
-        return Phase.CHANGE_PENDING
-    return Phase.STOPPED if any(is_over(e, facts.given.records, facts.now) for e in entries) else Phase.HELD
-
-
-def _ready(facts: Facts, rows: Sequence[Row], entries: Sequence[Entry], phase: Phase) -> Said:
-    """About the current subject: False while it waits."""
-    if not facts.given.governed:
-        how = f"kubectl label namespace {facts.given.namespace} aiqms.dev/governed=true"
-        return Said(Type.READY, "False", Reason.NAMESPACE_NOT_GOVERNED, f"the gate does not judge namespace {facts.given.namespace}; to have it judged: {how}")
-    failing = [r for r in rows if r.blocks]
-    if phase is Phase.RUNNING and facts.audit:
-        return Said(Type.READY, "True", Reason.AUDIT, f"only procedures in Audit apply: nothing is held; {_count(rows)}")
-    if failing:
-        return Said(Type.READY, "False", Reason(failing[0].control.reason), _blocked(failing, facts, entries))
-    until = next((e.valid_until for e in entries if e.valid_until and not e.superseded), FOREVER)
-    end = f" until {moment(until)}" if until < FOREVER else ""
-    return Said(Type.READY, "True", Reason.APPROVED, f"{short(facts.subject.fingerprint if facts.subject else None)} is cleared{end}")
-
-
-def _count(rows: Sequence[Row]) -> str:
-    bad = [r for r in rows if r.control.result in (Result.FAIL, Result.ERROR)]
-    return f"{plural(len(bad), 'control')} would block" if bad else "no control would block"
-
-
-def _blocked(failing: Sequence[Row], facts: Facts, entries: Sequence[Entry]) -> str:
-    """The first thing to mend, how many more there are, and what happens to the pods that run."""
-    first, more = failing[0].control, len(failing) - 1
-    name = f"{first.procedure}: " if first.procedure else ""
-    tail = f"; and {plural(more, 'control')} more" if more else ""
-    stops = [at for e in entries for at in (stop_at(e, facts.given.records, facts.now), grace_end(e)) if at and at > facts.now]
-    end = f"; pods that run are stopped at {moment(min(stops))}" if stops else ""
-    return f"{name}{first.message}{tail}{end}"
-
-
-def _subject_status(facts: Facts) -> SubjectStatus | None:
-    if facts.subject is None:
-        return None
-    before = facts.approved.components if facts.approved else None
-    return SubjectStatus(fingerprint=facts.subject.fingerprint, components=facts.subject.components, changed=changed(facts.subject.components, before))
-
-
-def _role_approvals(of: Quorum, role: str, required: int) -> RoleApprovals:
-    given = of.of(role)
-    until = of.until if of.until and of.until < FOREVER else None
-    return RoleApprovals(role=role, procedure=of.term.procedure, required=required, given=len(given), by=[r.person[:253] for r in given], valid_until=until)
-
-
-def _summary(controls: Sequence[Control]) -> Summary:
-    return Summary(**{key: sum(c.result is result for c in controls) for key, result in zip(Summary.model_fields, Result, strict=True)})
-
-
-def _pods(given: Input) -> PodCounts:
-    here = [p for p in given.pods if not p.going]
-    return PodCounts(running=sum(not p.held for p in here), held=sum(p.held for p in here), before=sum(p.before for p in here))
-
-
-def _conditions(facts: Facts, rows: Sequence[Row], ready_: Said) -> list[Said]:
-    said = [ready_, _approved_condition(rows)]
-    if ready_.status == "True" or facts.spec.lifecycle is Lifecycle.RETIRED:
-        return said
-    stalled = ready_.reason in _STALLED
-    return [*said, Said(Type.STALLED if stalled else Type.RECONCILING, "True", ready_.reason, ready_.message)]
-
-
-def _approved_condition(rows: Sequence[Row]) -> Said:
-    asked = [r.control for r in rows if r.control.id.startswith("approvals/")]
-    missing = [c for c in asked if c.result is not Result.PASS]
-    if not asked:
-        return Said(Type.APPROVED, "False", Reason.NO_PROCEDURE, "no procedure that applies asks for approvals, so none can be complete")
-    if missing:
-        return Said(Type.APPROVED, "False", Reason(missing[0].reason), missing[0].message)
-    return Said(Type.APPROVED, "True", Reason.APPROVED, f"all {plural(len(asked), 'role')} approved")
-
-
-def _told(given: Input, status: DeploymentStatus) -> Told | None:
-    """An event when the answer changes: another phase, subject or reason."""
-    before, now = _answer(given.before), _answer(status)
-    if before == now:
-        return None
-    ready_ = status.conditions[0]
-    kind = "Normal" if ready_.status == "True" else "Warning"
-    help_ = "" if ready_.status == "True" else f" (kubectl qms explain aimd/{given.name} -n {given.namespace})"
-    return Told(kind, ready_.reason, f"{ready_.message[: 1000 - len(help_)]}{help_}")
-
-
-def _answer(status: DeploymentStatus) -> tuple[object, ...]:
-    ready_ = next((c for c in status.conditions if c.type == Type.READY), None)
-    return status.phase, status.subject.fingerprint if status.subject else None, ready_.reason if ready_ else None
-
-
 def _orphan(given: Input, ended: bool, entries: Sequence[Entry]) -> Orphan | None:
     """A deployment that is registered again keeps its pods' time until what runs is covered, ended or gone."""
     running = any(not p.held and not p.before for p in given.pods)
@@ -249,11 +179,14 @@ def _orphan(given: Input, ended: bool, entries: Sequence[Entry]) -> Orphan | Non
 
 
 def _wake(facts: Facts, entries: Sequence[Entry]) -> datetime | None:
-    """When time alone changes something: an end, a grace, a review date, an approval."""
+    """When time alone changes something: an end and its notices, a grace, a review date, an approval."""
     records = facts.given.records
     ends = [e.valid_until for e in entries] + [grace_end(e) for e in entries] + [stop_at(e, records, facts.now) for e in entries]
-    stop = facts.given.orphan.stop_at if facts.given.orphan else None
-    ahead = [at for at in (*ends, *_record_ends(facts), *(p.spec.review_by for p in facts.procedures), stop) if at and facts.now < at < FOREVER]
+    notices = [e.valid_until - duration(n) for e in entries if e.valid_until and e.valid_until < FOREVER for n in NOTICES]
+    glass = [at for each in facts.glass.values() for g in each for at in (g.until, g.due)]
+    reviews = [p.spec.review_by for p in facts.procedures]
+    orphan = facts.given.orphan.stop_at if facts.given.orphan else None
+    ahead = [at for at in (*ends, *notices, *glass, *_record_ends(facts), *reviews, orphan) if at and facts.now < at < FOREVER]
     return min(ahead, default=None)
 
 
@@ -266,9 +199,19 @@ def _record_ends(facts: Facts) -> list[datetime]:
 
 
 def _broken(given: Input, broken: Broken, now: datetime) -> Decision:
-    """The register entry cannot be read: what was decided last goes on counting, and the status says what is wrong."""
+    """The register entry cannot be read: what was decided last goes on counting, the status says what is wrong, and a Stop stops all the same."""
     said = Said(Type.READY, "False", Reason.INVALID, broken.message)
     stalled = Said(Type.STALLED, "True", Reason.INVALID, broken.message)
     listed = conditions.merged([said, stalled], before=given.before.conditions, generation=given.generation, now=now)
-    status = given.before.model_copy(update={"conditions": listed, "observed_generation": given.generation})
-    return Decision(status=status, entries=given.entries, told=_told(given, status), orphan=given.orphan)
+    stops = standing_stops(given.records, given.stop_roles) if given.governed else []
+    answer = given.before.model_copy(update={"conditions": listed, "observed_generation": given.generation} | ({"phase": Phase.STOPPED} if stops else {}))
+    orders = [r for r in given.records if r.spec.decision in (What.STOP, What.RESUME)]
+    return Decision(
+        status=answer,
+        entries=lapsed(given.entries, now) if stops else given.entries,
+        records=verdicts(orders, Standing(current=None, quorums={}, now=now, stop_roles=given.stop_roles)),
+        marks=_marks(given, stops),
+        removals=stopped(given.pods, _ordered(stops)) if stops else (),
+        told=told(given, answer),
+        orphan=given.orphan,
+    )

@@ -19,6 +19,11 @@ def releases(pods: Sequence[PodFacts], entries: Sequence[Entry], now: datetime) 
     return tuple(Release(p.name, p.uid, e.fingerprint) for p, e in found if e)
 
 
+def stopped(pods: Sequence[PodFacts], why: str) -> tuple[Removal, ...]:
+    """Stop means zero: every pod that is not held goes, also those older than the gate; each keeps its own termination grace (DESIGN invariant 5)."""
+    return tuple(Removal(p.name, p.uid, why) for p in pods if not p.held and not p.going)
+
+
 def removals(pods: Sequence[PodFacts], entries: Sequence[Entry], records: Sequence[Record], orphan: Orphan | None, now: datetime) -> tuple[Removal, ...]:
     """Un-held pods that nothing covers, and a StatefulSet's held pods of an old revision. Pods older than the Clearance are never touched."""
     let = [p for p in pods if not p.held and not p.going and not p.before]

@@ -1,0 +1,204 @@
+"""Status, and the events that say when it answers otherwise than before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from aiqms.api import conditions
+from aiqms.api.clearance import Entry
+from aiqms.api.conditions import Reason, Said, Type
+from aiqms.api.deployment import (
+    Answerable,
+    Control,
+    DeploymentStatus,
+    Lifecycle,
+    Phase,
+    PodCounts,
+    ProcedureSeen,
+    Result,
+    RiskClass,
+    RoleApprovals,
+    Serving,
+    SubjectStatus,
+    Summary,
+)
+from aiqms.api.values import duration
+from aiqms.policy.approvals import Quorum
+from aiqms.policy.checks import Facts, Row
+from aiqms.policy.clearing import grace_end, is_live, is_over, stop_at
+from aiqms.policy.facts import FOREVER, Input, Procedure, Told
+from aiqms.policy.subject import changed, digest
+from aiqms.policy.words import moment, plural, short
+
+NOTICES = ("1d", "7d", "14d")  # how long before its end a permission is announced to lapse
+JUDGED = ("approvals", "onLapse", "onChange", "inputs", "stop", "emergency", "responsibilities")
+_STALLED = {Reason.PROHIBITED, Reason.REJECTED, Reason.MODEL_MISMATCH, Reason.WORKLOAD_CLAIMED, Reason.INVALID, Reason.STOPPED, Reason.REVIEW_OVERDUE}
+
+
+def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Entry]) -> DeploymentStatus:
+    """What people read, from what was judged and what is cleared."""
+    live = [e for e in entries if is_live(e, facts.now)]
+    own = facts.subject.fingerprint if facts.subject else None
+    phase = _phase(facts, entries, own=own)
+    ready_ = _ready(facts, rows, entries, phase)
+    return DeploymentStatus(
+        observed_generation=facts.given.generation,
+        phase=phase,
+        model=f"{facts.spec.model.name}:{facts.spec.model.version}",
+        subject=_subject_status(facts),
+        serving=_serving(live, facts.now),
+        approvals=[_role_approvals(q, r.role, r.count) for q in facts.quorums for r in q.term.roles],
+        procedures=[_seen(p) for p in facts.procedures],
+        responsibilities=[Answerable(duty=r.duty, role=r.role, procedure=p.name) for p in facts.procedures for r in p.spec.responsibilities],
+        controls=[r.control for r in rows],
+        summary=_summary([r.control for r in rows]),
+        pods=_pods(facts.given),
+        conditions=conditions.merged(_conditions(facts, rows, ready_), before=facts.given.before.conditions, generation=facts.given.generation, now=facts.now),
+    )
+
+
+def _serving(live: Sequence[Entry], now: datetime) -> Serving | None:
+    for entry in live:
+        if entry.fingerprint and entry.valid_until:
+            return Serving(fingerprint=entry.fingerprint, valid_until=entry.valid_until, notice=notice(entry.valid_until, now))
+    return None
+
+
+def notice(end: datetime, now: datetime) -> str:
+    """The shortest announced time that is left no longer: 14d, 7d, 1d, or none yet."""
+    return next((n for n in NOTICES if end - now <= duration(n)), "")
+
+
+def _seen(procedure: Procedure) -> ProcedureSeen:
+    spec = procedure.spec.dump()
+    parts = {name: digest(spec[name]).removeprefix("sha256:")[:12] for name in JUDGED if name in spec}
+    return ProcedureSeen(name=procedure.name, revision=procedure.spec.revision, enforcement=procedure.spec.enforcement, parts=parts)
+
+
+def _phase(facts: Facts, entries: Sequence[Entry], *, own: str | None) -> Phase:
+    if facts.stops or facts.unreviewed:
+        return Phase.STOPPED
+    if facts.spec.risk_class is RiskClass.PROHIBITED:
+        return Phase.PROHIBITED
+    if facts.spec.lifecycle is Lifecycle.RETIRED:
+        return Phase.RETIRED
+    live = [e for e in entries if is_live(e, facts.now)]
+    if any(e.audit or e.fingerprint == own for e in live):
+        return Phase.RUNNING
+    if live:
+        return Phase.CHANGE_PENDING
+    return Phase.STOPPED if any(is_over(e, facts.given.records, facts.now) for e in entries) else Phase.HELD
+
+
+def _ready(facts: Facts, rows: Sequence[Row], entries: Sequence[Entry], phase: Phase) -> Said:
+    """About the current subject: False while it waits."""
+    if not facts.given.governed:
+        how = f"kubectl label namespace {facts.given.namespace} aiqms.dev/governed=true"
+        return Said(Type.READY, "False", Reason.NAMESPACE_NOT_GOVERNED, f"the gate does not judge namespace {facts.given.namespace}; to have it judged: {how}")
+    failing = [r for r in rows if r.blocks]
+    glass = [r for r in rows if r.control.reason == Reason.EMERGENCY_IN_FORCE and r.control.id == "emergency"]
+    if phase is Phase.RUNNING and glass and not failing:
+        return Said(Type.READY, "True", Reason.EMERGENCY_IN_FORCE, glass[0].control.message)
+    if phase is Phase.RUNNING and facts.audit:
+        return Said(Type.READY, "True", Reason.AUDIT, f"only procedures in Audit apply: nothing is held; {_count(rows)}")
+    if failing:
+        return Said(Type.READY, "False", Reason(failing[0].control.reason), _blocked(failing, facts, entries))
+    until = next((e.valid_until for e in entries if e.valid_until and not e.superseded), FOREVER)
+    end = f" until {moment(until)}" if until < FOREVER else ""
+    return Said(Type.READY, "True", Reason.APPROVED, f"{short(facts.subject.fingerprint if facts.subject else None)} is cleared{end}")
+
+
+def _count(rows: Sequence[Row]) -> str:
+    bad = [r for r in rows if r.control.result in (Result.FAIL, Result.ERROR)]
+    return f"{plural(len(bad), 'control')} would block" if bad else "no control would block"
+
+
+def _blocked(failing: Sequence[Row], facts: Facts, entries: Sequence[Entry]) -> str:
+    """The first thing to mend, how many more there are, and what happens to the pods that run."""
+    first, more = failing[0].control, len(failing) - 1
+    name = f"{first.procedure}: " if first.procedure else ""
+    tail = f"; and {plural(more, 'control')} more" if more else ""
+    stops = [at for e in entries for at in (stop_at(e, facts.given.records, facts.now), grace_end(e)) if at and at > facts.now]
+    end = f"; pods that run are stopped at {moment(min(stops))}" if stops else ""
+    return f"{name}{first.message}{tail}{end}"
+
+
+def _subject_status(facts: Facts) -> SubjectStatus | None:
+    if facts.subject is None:
+        return None
+    before = facts.approved.components if facts.approved else None
+    return SubjectStatus(fingerprint=facts.subject.fingerprint, components=facts.subject.components, changed=changed(facts.subject.components, before))
+
+
+def _role_approvals(of: Quorum, role: str, required: int) -> RoleApprovals:
+    given = of.of(role)
+    until = of.until if of.until and of.until < FOREVER else None
+    return RoleApprovals(role=role, procedure=of.term.procedure, required=required, given=len(given), by=[r.person[:253] for r in given], valid_until=until)
+
+
+def _summary(controls: Sequence[Control]) -> Summary:
+    return Summary(**{key: sum(c.result is result for c in controls) for key, result in zip(Summary.model_fields, Result, strict=True)})
+
+
+def _pods(given: Input) -> PodCounts:
+    here = [p for p in given.pods if not p.going]
+    return PodCounts(running=sum(not p.held for p in here), held=sum(p.held for p in here), before=sum(p.before for p in here))
+
+
+def _conditions(facts: Facts, rows: Sequence[Row], ready_: Said) -> list[Said]:
+    said = [ready_, _approved_condition(rows)]
+    if ready_.status == "True" or facts.spec.lifecycle is Lifecycle.RETIRED:
+        return said
+    stalled = ready_.reason in _STALLED
+    return [*said, Said(Type.STALLED if stalled else Type.RECONCILING, "True", ready_.reason, ready_.message)]
+
+
+def _approved_condition(rows: Sequence[Row]) -> Said:
+    asked = [r.control for r in rows if r.control.id.startswith("approvals/")]
+    missing = [c for c in asked if c.result is not Result.PASS]
+    if not asked:
+        return Said(Type.APPROVED, "False", Reason.NO_PROCEDURE, "no procedure that applies asks for approvals, so none can be complete")
+    if missing:
+        return Said(Type.APPROVED, "False", Reason(missing[0].reason), missing[0].message)
+    return Said(Type.APPROVED, "True", Reason.APPROVED, f"all {plural(len(asked), 'role')} approved")
+
+
+def told(given: Input, now: DeploymentStatus) -> tuple[Told, ...]:
+    """Events, each when its answer changes: phase, subject or reason; an end that comes near; another revision of a procedure."""
+    help_ = f" (kubectl qms explain aimd/{given.name} -n {given.namespace})"
+    return tuple(
+        Told(t.kind, t.reason, t.note[: 1000 - len(help_)] + (help_ if t.kind == "Warning" else ""))
+        for t in (*_turn(given, now), *_ahead(given, now), *_revised(given, now))
+    )
+
+
+def _turn(given: Input, now: DeploymentStatus) -> list[Told]:
+    ready_ = now.conditions[0]
+    return [] if _answer(given.before) == _answer(now) else [Told("Normal" if ready_.status == "True" else "Warning", ready_.reason, ready_.message)]
+
+
+def _answer(status_: DeploymentStatus) -> tuple[object, ...]:
+    ready_ = next((c for c in status_.conditions if c.type == Type.READY), None)
+    return status_.phase, status_.subject.fingerprint if status_.subject else None, ready_.reason if ready_ else None
+
+
+def _ahead(given: Input, now: DeploymentStatus) -> list[Told]:
+    before = given.before.serving
+    if now.serving is None or not now.serving.notice or (before and before == now.serving):
+        return []
+    said = (
+        f"the permission of {short(now.serving.fingerprint)} ends at {moment(now.serving.valid_until)}, in at most {now.serving.notice}: have it approved anew"
+    )
+    return [Told("Warning", Reason.LAPSE_AHEAD, said)]
+
+
+def _revised(given: Input, now: DeploymentStatus) -> list[Told]:
+    known = {p.name: p for p in given.before.procedures}
+    return [_revision(known[p.name], p) for p in now.procedures if p.name in known and known[p.name] != p]
+
+
+def _revision(before: ProcedureSeen, now: ProcedureSeen) -> Told:
+    parts = [name for name in JUDGED if before.parts.get(name) != now.parts.get(name)]
+    what = ", ".join(parts + (["enforcement"] if before.enforcement != now.enforcement else [])) or "nothing that is judged"
+    return Told("Warning", Reason.PROCEDURE_CHANGED, f"QMSProcedure {now.name} went from revision {before.revision} to {now.revision}: {what} changed")
