@@ -13,13 +13,12 @@ from aiqms.gate.defaults import VOLUME, defaulted
 from aiqms.gate.normal import template
 from aiqms.gate.workload import KINDS, Kind, pod_of, template_of
 from tests.testbed.api import Api, ApiError
-from tests.unit.gate.pods import PODS
+from tests.unit.gate.pods import PODS, workload
 
 Path = tuple[Any, ...]
 
 HEX = "a" * 64
 EMPTY: dict[type, Any] = {str: "", int: 0, bool: False, list: [], dict: {}}
-LABELS = {"agreement": "yes"}
 SECRET = {"secretRef": {"name": "s"}}
 VOLUMES: dict[str, Json] = {
     "awsElasticBlockStore": {"volumeID": "v", "fsType": "ext4", "partition": 1, "readOnly": True},
@@ -208,29 +207,6 @@ QUANTITIES = (
 
 def deployment(spec: Json, **metadata: Any) -> Json:
     return workload(KINDS[0], {"metadata": metadata, "spec": spec})
-
-
-def workload(kind: Kind, pod: Json) -> Json:
-    """A workload of this kind whose pod template is the pod's metadata and spec."""
-    metadata = {"labels": {**LABELS, **pod["metadata"].get("labels", {})}} | ({"annotations": notes} if (notes := pod["metadata"].get("annotations")) else {})
-    made: Json = {"metadata": metadata, "spec": copy.deepcopy(pod["spec"])}
-    if kind.template:
-        made["spec"]["restartPolicy"] = "Never" if kind.api_version == "batch/v1" else "Always"
-        made = {"metadata": {}, "spec": around(kind, made)}
-    return {"apiVersion": kind.api_version, "kind": kind.kind, **made, "metadata": {**made["metadata"], "name": "agreement"}}
-
-
-def around(kind: Kind, made: Json) -> Json:
-    match kind.kind:
-        case "Job":
-            return {"template": made, "completionMode": "Indexed", "completions": 2}
-        case "CronJob":
-            return {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": made}}}
-        case "StatefulSet":
-            claim = {"metadata": {"name": "own"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
-            return {"template": made, "selector": {"matchLabels": LABELS}, "serviceName": "agreement", "volumeClaimTemplates": [claim]}
-        case _:
-            return {"template": made, "selector": {"matchLabels": LABELS}}
 
 
 def stored(admin: Api, manifest: Json) -> Json | None:

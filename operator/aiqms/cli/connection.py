@@ -42,16 +42,28 @@ class Connection:
 
         Raises Refused when the API server answers with an error, CannotAsk when it does not answer.
         """
+        return self._ask("GET", path, query=query)
+
+    def allowed(self, attributes: Json) -> bool:
+        """Whether the API server would let this person do something, by a SelfSubjectAccessReview, which everybody may ask and which changes nothing.
+
+        Raises as get does.
+        """
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
+        return bool(self._ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)["status"]["allowed"])
+
+    def _ask(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Json | None = None) -> Json:
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
         try:
             request = self.api.param_serialize(
-                "GET", path, query_params=list((query or {}).items()), header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
+                method, path, query_params=list((query or {}).items()), header_params=headers, body=body, auth_settings=["BearerToken"]
             )
             response: Any = self.api.call_api(*request, _request_timeout=_TIMEOUT)
-            body = response.read()
+            answer = response.read()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             what = f"the API server at {self.api.configuration.host} does not answer ({_cause(error)})"
             raise CannotAsk(f"{what}: check the context (kubectl config current-context) and the network") from error
-        return _answer(response.status, body)
+        return _answer(response.status, answer)
 
 
 def connect(*, context: str | None, namespace: str | None) -> Connection:

@@ -10,27 +10,29 @@ from aiqms.api.deployment import Result
 from aiqms.api.record import Decision
 from aiqms.api.values import API_VERSION, Json
 from aiqms.cli.reading import Facts, WhoMay
-from aiqms.gate.rules import GOVERNED, LABEL, MODEL, OPERATOR_NAMESPACE
+from aiqms.gate.rules import GOVERNED, LABEL, OPERATOR_NAMESPACE
 from aiqms.policy.words import plural, short
 
 _LOOK = f"kubectl get deployment aiqms-operator -n {OPERATOR_NAMESPACE}"
 BLOCKS = (Result.FAIL, Result.ERROR)
+_APPROVALS = "approvals/"
+_END = "pods that run are stopped at"  # in a condition's message
 _GOOD = ("Ready", "Approved")  # conditions that are good while True; all others are there only while something is wrong
 
 
 @dataclass(frozen=True)
 class Row:
-    """A control, and what lifts it where it does not hold. who: those who may; known: whether these are all; ask: the command that tells."""
+    """A control. role: whose approval it waits for; who: those who may give it; known: whether these are all; me: whether the person who asks may."""
 
     id: str
     procedure: str
     result: Result
     reason: str
     message: str
+    role: str = ""
     who: tuple[str, ...] = ()
     known: bool = True
-    ask: str = ""
-    remedy: str = ""
+    me: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,31 +63,6 @@ class Explanation:
         return asdict(self)
 
 
-# What to do about each reason that blocks. {name}, {namespace}, {digest} and {risk} are the deployment's. Approvals get a record to create instead.
-REMEDY: dict[str, str] = {
-    Reason.APPROVAL_MISSING: "",
-    Reason.APPROVAL_EXPIRED: "",
-    Reason.APPROVAL_WITHDRAWN: "",
-    Reason.REJECTED: "change what was rejected (a new subject needs new approvals), or have the rejection taken back",
-    Reason.NO_PROCEDURE: "a platform engineer applies a QMSProcedure whose appliesTo takes in risk class {risk} and namespace {namespace} (kubectl get qmsp)",
-    Reason.NAMESPACE_NOT_GOVERNED: f"whoever may edit the namespace runs: kubectl label namespace {{namespace}} {GOVERNED}=true",
-    Reason.PROHIBITED: "nothing clears it: take the workload down, or correct spec.riskClass if the determination was wrong",
-    Reason.RETIRED: 'to bring it back: kubectl patch aimd {name} -n {namespace} --type merge -p \'{{"spec":{{"lifecycle":"Active"}}}}\'',
-    Reason.INVALID: "correct the field that the message names: kubectl edit aimd {name} -n {namespace}",
-    Reason.WORKLOAD_MISSING: "apply the workload, or correct spec.workloads: kubectl edit aimd {name} -n {namespace}",
-    Reason.WORKLOAD_CLAIMED: f"let one deployment name the workload: correct spec.workloads, or label {LABEL} of its pod template",
-    Reason.WORKLOAD_UNLABELLED: f"set label {LABEL}: {{name}} in the workload's pod template",
-    Reason.INPUT_UNREADABLE: "create what the message names, or take it out of the pod template",
-    Reason.MODEL_MISMATCH: f"set annotation {MODEL}: {{digest}} in the pod template, or correct spec.model.digest",
-    Reason.MODEL_DECLARED_NOWHERE: f"set annotation {MODEL}: {{digest}} in the pod template",
-    Reason.POD_DIFFERS: "find what changes the pod on its way in (a mutating webhook, a LimitRange), and put the same into the workload's template",
-    Reason.STOPPED_AFTER_LAPSE: "have the subject approved anew: its pods come back by themselves",
-    Reason.CLEARANCE_TOO_LARGE: "move deployments to other namespaces, or delete register entries that nothing uses",
-    Reason.REVIEW_DUE: "the procedure's owner reviews it and sets spec.reviewBy: kubectl edit qmsp",
-    Reason.CLASS_LOWERED: "approvers should know: it is part of what they approve",
-}
-
-
 def explain(facts: Facts) -> Explanation:
     """What stands in the way of a deployment, who can lift it, and how."""
     if facts.deployment is None:
@@ -106,7 +83,7 @@ def explain(facts: Facts) -> Explanation:
         subject=subject.get("fingerprint", ""),
         changed=tuple(subject.get("changed") or []),
         controls=rows,
-        notes=(*_conditions(conditions.values(), rows, facts), *_behind(facts.deployment), *_ungoverned(facts, ready), *_pods(status)),
+        notes=(*_conditions(conditions.values(), rows), *_behind(facts.deployment), *_ungoverned(facts, ready), *_pods(status)),
         steps=(*_approvals(facts, rows), *_withdrawals(facts)),
     )
 
@@ -128,41 +105,18 @@ def _spaced(word: str) -> str:
 
 def _row(control: Json, facts: Facts) -> Row:
     row = Row(id=control["id"], procedure=control.get("procedure", ""), result=Result(control["result"]), reason=control["reason"], message=control["message"])
-    if row.result in (Result.PASS, Result.SKIP):
+    role = row.id.removeprefix(_APPROVALS)
+    if not row.id.startswith(_APPROVALS) or row.result not in BLOCKS or row.reason == Reason.REJECTED:
         return row
-    role = _role(row)
-    if role and row.result in BLOCKS and row.reason != Reason.REJECTED:
-        may = dict(facts.who_may).get(role, WhoMay((), known=False))
-        return replace(row, who=may.people, known=may.known, ask=_ask(role, facts))
-    return replace(row, remedy=_remedy(row.reason, row.message, facts))
+    may = dict(facts.who_may).get(role, WhoMay((), known=False))
+    return replace(row, role=role, who=may.people, known=may.known, me=may.me)
 
 
-def _role(row: Row) -> str:
-    return row.id.removeprefix("approvals/") if row.id.startswith("approvals/") else ""
-
-
-def _ask(role: str, facts: Facts) -> str:
-    return f"kubectl auth can-i approve approvalroles.aiqms.dev/{role} -n {facts.namespace}"
-
-
-def _remedy(reason: str, message: str, facts: Facts) -> str:
-    """Empty where the message says it already."""
-    spec = (facts.deployment or {}).get("spec") or {}
-    digest = (spec.get("model") or {}).get("digest", "")
-    remedy = REMEDY.get(reason, "").format(name=facts.name, namespace=facts.namespace, digest=digest, risk=spec.get("riskClass", ""))
-    command = remedy.rpartition("kubectl")[2]
-    return "" if command and command in message else remedy
-
-
-def _conditions(conditions: Iterable[Json], rows: tuple[Row, ...], facts: Facts) -> list[str]:
+def _conditions(conditions: Iterable[Json], rows: tuple[Row, ...]) -> list[str]:
     """What conditions say beyond the controls: each reason once."""
     told = {r.reason for r in rows if r.result is not Result.PASS}
     bad = {c["reason"]: c["message"] for c in conditions if (c["status"] == "True") != (c["type"] in _GOOD)}
-    return [_joined(f"{reason}: {message}", _remedy(reason, message, facts)) for reason, message in bad.items() if reason not in told]
-
-
-def _joined(said: str, remedy: str) -> str:
-    return f"{said}; {remedy}" if remedy else said
+    return [f"{reason}: {message}" if reason not in told else message for reason, message in bad.items() if reason not in told or _END in message]
 
 
 def _behind(deployment: Json) -> list[str]:
@@ -175,8 +129,8 @@ def _behind(deployment: Json) -> list[str]:
 def _ungoverned(facts: Facts, ready: Json) -> list[str]:
     if facts.governed is not False or ready.get("reason") == Reason.NAMESPACE_NOT_GOVERNED:
         return []
-    remedy = REMEDY[Reason.NAMESPACE_NOT_GOVERNED].format(namespace=facts.namespace)
-    return [f"namespace {facts.namespace} is not governed, so the gate judges nothing there; {remedy}"]
+    how = f"kubectl label namespace {facts.namespace} {GOVERNED}=true"
+    return [f"namespace {facts.namespace} is not governed, so the gate judges nothing there; whoever may edit it runs: {how}"]
 
 
 def _pods(status: Json) -> list[str]:
@@ -213,9 +167,11 @@ def _moment(stored: str) -> str:
 
 
 def _approvals(facts: Facts, rows: tuple[Row, ...]) -> list[Step]:
-    roles = dict.fromkeys(_role(r) for r in rows if r.ask)
+    """For the roles that the person who asks holds; for all that are waited for, where they hold none."""
     fingerprint = ((facts.deployment or {}).get("status") or {}).get("subject", {}).get("fingerprint")
-    return [Step(what=f"To approve as {role}", manifest=_record(facts, fingerprint, role, Decision.APPROVE)) for role in roles] if fingerprint else []
+    waiting = [r for r in rows if r.role and fingerprint]
+    roles = dict.fromkeys(r.role for r in [r for r in waiting if r.me] or waiting)
+    return [Step(what=f"To approve as {role}", manifest=_record(facts, fingerprint, role, Decision.APPROVE)) for role in roles]
 
 
 def _withdrawals(facts: Facts) -> list[Step]:

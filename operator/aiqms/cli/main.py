@@ -7,13 +7,17 @@ import shutil
 import sys
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 import yaml
 from rich.console import Console
 from rich.text import Text
 
+from aiqms.api.crds import PROCEDURE
+from aiqms.api.values import Json
+from aiqms.cli import offline
 from aiqms.cli.connection import CannotAsk, connect
 from aiqms.cli.explanation import Explanation, explain
 from aiqms.cli.reading import gather
@@ -23,10 +27,10 @@ KINDS = ("aimd", "aimodeldeployment", "aimodeldeployments", "aimodeldeployment.a
 
 
 class Exit(IntEnum):
-    """How a command ends. USAGE is the shell's and typer's own."""
+    """How a command ends. USAGE is typer's own."""
 
-    YES = 0  # the current subject is cleared
-    NO = 1  # it is not, or nothing of that name is registered
+    YES = 0
+    NO = 1  # explain: what is wanted now is not cleared; fingerprint: the manifests do not tell
     USAGE = 2
     CANNOT_ASK = 3  # the cluster does not answer, or does not let this person read
 
@@ -77,7 +81,10 @@ def explain_command(
     output: Annotated[Output, typer.Option("--output", "-o", help="How to print it.")] = Output.TEXT,
 ) -> None:
     explanation = explain(gather(connect(context=context, namespace=namespace), name))
-    PRINT[output](explanation)
+    if output in FOR_PROGRAMS:
+        FOR_PROGRAMS[output](explanation.dump())
+    else:
+        _print_text(explanation)
     raise typer.Exit(Exit.NO if explanation.blocked else Exit.YES)
 
 
@@ -88,21 +95,54 @@ def _print_text(explanation: Explanation) -> None:
         console.print(Text(line.text, line.style), soft_wrap=True)
 
 
-def _print_json(explanation: Explanation) -> None:
-    typer.echo(json.dumps(explanation.dump(), indent=2, ensure_ascii=False))
+def _print_json(value: Json | list[Json]) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _print_yaml(explanation: Explanation) -> None:
-    typer.echo(yaml.safe_dump(json.loads(json.dumps(explanation.dump())), sort_keys=False, allow_unicode=True), nl=False)
+def _print_yaml(value: Json | list[Json]) -> None:
+    plain = json.loads(json.dumps(value))  # enums and tuples as YAML knows them
+    typer.echo(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), nl=False)
 
 
-PRINT: dict[Output, Callable[[Explanation], None]] = {Output.TEXT: _print_text, Output.JSON: _print_json, Output.YAML: _print_yaml}
+FOR_PROGRAMS: dict[Output, Callable[[Json | list[Json]], None]] = {Output.JSON: _print_json, Output.YAML: _print_yaml}
+
+FINGERPRINT_HELP = """Prints the fingerprint of the subject that manifests make, without a cluster: what an approval of them has to name.
+
+Give the AIModelDeployment, the workloads that it lists, the ConfigMaps that their pods read and the procedures that apply
+(and the Namespace, where a procedure selects namespaces by label). Where the chart's gate values were changed, give them too.
+
+Ends with 0, or with 1 if the manifests do not tell, and says what is missing."""
+
+
+@app.command(name="fingerprint", help=FINGERPRINT_HELP)
+def fingerprint_command(
+    files: Annotated[list[Path], typer.Option("--filename", "-f", help="A manifest, or a folder of them; may be repeated.")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Of objects that name none.")] = "default",
+    values: Annotated[Path | None, typer.Option("--values", help="The values that the chart is installed with, where they change gate.")] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to print it.")] = Output.TEXT,
+) -> None:
+    manifests = offline.read(files, namespace=namespace)
+    found = offline.subjects(manifests, offline.rules(values))
+    if not manifests.of_kind(PROCEDURE.kind):
+        typer.echo("warning: no QMSProcedure among these manifests; where one applies in the cluster, the fingerprint there is another", err=True)
+    rows = [{"namespace": where, "name": name, "fingerprint": s.fingerprint, "components": s.components.dump()} for (where, name), s in found.items()]
+    if output in FOR_PROGRAMS:
+        FOR_PROGRAMS[output](rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['namespace']}/{row['name']}  {row['fingerprint']}")
 
 
 def main() -> None:
     """The entry point. Errors are one line that says what to do, never a stack trace."""
     try:
         app()
+    except offline.OfflineError as error:
+        _give_up(error, Exit.NO)
     except CannotAsk as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(Exit.CANNOT_ASK)
+        _give_up(error, Exit.CANNOT_ASK)
+
+
+def _give_up(error: Exception, code: Exit) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    sys.exit(code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from aiqms.api.values import Json
 from aiqms.cluster.inputs import SECRETS, content
 from aiqms.gate.defaults import defaulted
 from aiqms.gate.normal import inputs, template
-from aiqms.gate.rules import LABEL, Rules
+from aiqms.gate.rules import DEFAULTS, LABEL, Rules
 from aiqms.gate.workload import pod_of
 from aiqms.policy.facts import Procedure, WorkloadFacts
 from aiqms.policy.procedures import applies
@@ -56,6 +56,26 @@ class Manifests:
 def read(paths: Iterable[Path], *, namespace: str = "default") -> Manifests:
     """Every object of the files, and of the manifests in the folders. Raises OfflineError, naming the file."""
     return Manifests([o for path in paths for file in _files(path) for o in _objects(file)], namespace)
+
+
+def rules(values: Path | None) -> Rules:
+    """What the gate compares: by default as the chart installs it, else as its values say. Raises OfflineError for values that are none."""
+    if values is None:
+        return DEFAULTS
+    gate = _gate(values)
+    plain, published = gate.get("plainResources", DEFAULTS.plain_resources), gate.get("publishedConfigMaps", DEFAULTS.published_config_maps)
+    return replace(DEFAULTS, plain_resources=tuple(plain), published_config_maps=tuple(published))
+
+
+def _gate(values: Path) -> Json:
+    try:
+        found = yaml.safe_load(values.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise OfflineError(f"{values}: {error}") from error
+    gate = (found.get("gate") or {}) if isinstance(found, dict) else found
+    if not isinstance(gate, dict):
+        raise OfflineError(f"{values} is no file of chart values: give the one that helm gets")
+    return gate
 
 
 def _files(path: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from aiqms.cli.connection import Connection, Refused
 from aiqms.gate.rules import GOVERNED, LABEL
 
 _REGISTER = f"/apis/{GROUP}/{VERSION}"
+NOBODYS_ROLE = "aiqms-nobody-holds-this"  # policy authentic asks for it too
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 Rules = dict[tuple[str, str], list[Json]]  # of each role, by its kind and name
@@ -17,10 +18,11 @@ Rules = dict[tuple[str, str], list[Json]]  # of each role, by its kind and name
 
 @dataclass(frozen=True)
 class WhoMay:
-    """Who holds a role. known: all bindings that could give it were read; without it there may be others."""
+    """Who holds a role. known: all bindings that could give it were read; without it there may be others. me: the person at the terminal does."""
 
     people: tuple[str, ...]
     known: bool
+    me: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,13 @@ def _who_may(connection: Connection, roles: list[str]) -> tuple[tuple[str, WhoMa
     near, far = _items(connection, f"{here}/roles"), _items(connection, f"{_RBAC}/clusterroles")
     rules = _by_name("Role", near or []) | (_by_the_charts_names(roles) if far is None else _by_name("ClusterRole", far))
     readable, known = [b for found in bindings for b in found or []], None not in (*bindings, near, far)
-    return tuple((role, WhoMay(holders(role, readable, rules), known)) for role in roles)
+    return tuple((role, WhoMay(holders(role, readable, rules), known, me=_mine(connection, role))) for role in roles)
+
+
+def _mine(connection: Connection, role: str) -> bool:
+    """As admission asks: the right to this role, by its name; whoever also has it to a role that nobody has, holds a wildcard."""
+    asked = {"group": GROUP, "resource": "approvalroles", "verb": "approve", "namespace": connection.namespace}
+    return connection.allowed(asked | {"name": role}) and not connection.allowed(asked | {"name": NOBODYS_ROLE})
 
 
 def _by_name(kind: str, roles: Iterable[Json]) -> Rules:

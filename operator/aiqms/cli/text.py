@@ -29,7 +29,7 @@ def lines(explanation: Explanation, *, width: int | None) -> Iterator[Line]:
     yield from _headline(explanation, width)
     column = max((len(_label(row, explanation)) for row in explanation.controls), default=0)
     for row in explanation.controls:
-        yield from _row(row, _label(row, explanation).ljust(column), width)
+        yield from _row(row, _label(row, explanation).ljust(column), explanation.namespace, width)
     for note in explanation.notes:
         yield from _wrapped(note, "  … ", "    ", width)
     for step in explanation.steps:
@@ -59,23 +59,20 @@ def _label(row: Row, explanation: Explanation) -> str:
     return f"{row.id} ({row.procedure})" if several and row.procedure else row.id
 
 
-def _row(row: Row, label: str, width: int | None) -> Iterator[Line]:
+def _row(row: Row, label: str, namespace: str, width: int | None) -> Iterator[Line]:
     for line in _wrapped(row.message, f"  {MARKS[row.result]} {label}  ", " " * 6, width):
         yield Line(line.text, STYLES[row.result])
-    if row.ask:
-        yield from _wrapped(_who(row), " " * 6, " " * 8, width)
-    elif row.remedy:
-        yield from _wrapped(row.remedy, " " * 6, " " * 8, width)
+    if row.role:
+        yield from _wrapped(f"who may: {_who(row, namespace)}", " " * 6, " " * 8, width)
 
 
-def _who(row: Row) -> str:
-    if not row.who and row.known:
-        role, namespace = row.id.removeprefix("approvals/"), row.ask.rsplit(" ", 1)[-1]
-        return f"who may: nobody yet; bind somebody: kubectl create rolebinding {role}s --clusterrole aiqms-role-{role} --group {role}s -n {namespace}"
-    if row.known:
-        return f"who may: {', '.join(row.who)}"
-    seen = f"{', '.join(row.who)}, and perhaps others" if row.who else "you may not read who is bound to the role"
-    return f"who may: {seen}; whoever wants to know of themselves runs: {row.ask}"
+def _who(row: Row, namespace: str) -> str:
+    names = [*(["you"] if row.me else []), *row.who]
+    if names:
+        return ", ".join(names) + ("" if row.known else ", perhaps others (you may not read their bindings)")
+    if not row.known:
+        return "not you; others (you may not read their bindings)"
+    return f"nobody yet; bind somebody: kubectl create rolebinding {row.role}s --clusterrole aiqms-role-{row.role} --group {row.role}s -n {namespace}"
 
 
 def _wrapped(text: str, first: str, rest: str, width: int | None) -> Iterator[Line]:

@@ -69,7 +69,7 @@ def pod_of(workload: Json) -> Json:
     metadata = {k: v for k, v in (stored.get("metadata") or {}).items() if k in ("labels", "annotations") and v}
     match workload["kind"]:
         case "Pod":
-            return {"metadata": workload["metadata"], "spec": stored["spec"]}
+            return as_pod(workload.get("metadata") or {}, stored["spec"])
         case "StatefulSet":
             return as_pod(metadata | first_of(workload), with_claims(workload, stored["spec"]))
         case "Job":

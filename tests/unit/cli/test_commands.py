@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -72,3 +74,51 @@ def test_another_kind_is_told_which_one_explain_knows(nowhere: tuple[pathlib.Pat
 def test_the_help_that_refusals_name_says_how_to_register(tmp_path: pathlib.Path) -> None:
     said = " ".join(run("explain", "--help", kubeconfig=tmp_path / "none").stdout.split())
     assert "the label aiqms.dev/deployment: NAME in its workload's pod template, an AIModelDeployment NAME in its namespace" in said
+
+
+EXAMPLES = pathlib.Path(__file__).parents[3] / "examples"
+LENDING = EXAMPLES / "lending"
+
+
+def fingerprint(*files: pathlib.Path, more: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    return run("fingerprint", *(part for file in files for part in ("-f", str(file))), *more, kubeconfig=pathlib.Path("none"))
+
+
+def test_a_fingerprint_needs_no_cluster() -> None:
+    before = fingerprint(LENDING / "procedure.yaml", LENDING / "deployment.yaml", LENDING / "workload.yaml")
+    after = fingerprint(LENDING / "procedure.yaml", LENDING / "workload.yaml", LENDING / "model-4.2.0")
+    assert [(e.returncode, e.stderr, e.stdout.split("  ")[0]) for e in (before, after)] == [(0, "", "lending/credit-scoring")] * 2
+    assert re.fullmatch(r"lending/credit-scoring  sha256:[0-9a-f]{64}\n", before.stdout)
+    assert before.stdout != after.stdout
+
+
+def test_fingerprints_for_programs_say_what_they_are_made_of() -> None:
+    (row,) = json.loads(fingerprint(LENDING / "procedure.yaml", LENDING / "deployment.yaml", LENDING / "workload.yaml", more=("-o", "json")).stdout)
+    assert list(row) == ["namespace", "name", "fingerprint", "components"]
+    assert list(row["components"]) == ["model", "data", "purpose", "workload", "procedures"]
+
+
+def test_manifests_that_do_not_tell_end_with_1_and_name_what_is_missing() -> None:
+    ended = fingerprint(LENDING / "procedure.yaml", LENDING / "model-4.2.0")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (
+        1,
+        "",
+        "error: Deployment/credit-scoring reads ConfigMap credit-scoring, whose content is part of the subject and not in these manifests: give its file too\n",
+    )
+
+
+def test_procedures_that_are_not_given_are_missed() -> None:
+    ended = fingerprint(LENDING / "deployment.yaml", LENDING / "workload.yaml")
+    assert (ended.returncode, ended.stderr) == (
+        0,
+        "warning: no QMSProcedure among these manifests; where one applies in the cluster, the fingerprint there is another\n",
+    )
+
+
+def test_the_charts_values_decide_what_a_device_is(tmp_path: pathlib.Path) -> None:
+    files, values = (EXAMPLES / "kinds" / "procedure.yaml", EXAMPLES / "kinds" / "pod.yaml"), tmp_path / "values.yaml"
+    values.write_text("gate: {plainResources: [cpu, memory, nvidia.com/gpu]}")
+    assert fingerprint(*files, more=("--values", str(values))).stdout != fingerprint(*files).stdout
+    values.write_text("[]")
+    ended = fingerprint(*files, more=("--values", str(values)))
+    assert (ended.returncode, ended.stderr) == (1, f"error: {values} is no file of chart values: give the one that helm gets\n")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from aiqms.api.values import Json
 from aiqms.gate.rules import SUBJECT
+from aiqms.gate.workload import Kind
 
 IMAGE = "registry.bank.example/vllm:v0.11.0"
 
@@ -58,7 +60,7 @@ VLLM = pod(
         ],
         "volumes": [SHM, {"name": "models", "persistentVolumeClaim": {"claimName": "models", "readOnly": True}}],
         "terminationGracePeriodSeconds": 90,
-        "nodeSelector": {"gpu": "h100"},
+        "nodeSelector": {"nvidia.com/gpu.present": "true"},
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
         "priorityClassName": "",
     }
@@ -239,3 +241,27 @@ PODS: dict[str, Json] = {
     "hooks": HOOKS,
     "guarded": GUARDED,
 }
+
+
+def workload(kind: Kind, pod: Json, name: str = "agreement") -> Json:
+    """A workload of this kind with the pod's labels, annotations and spec in its template."""
+    selected = {"agreement": f"{kind.kind}-{name}"}
+    labels, annotations = {**selected, **pod["metadata"].get("labels", {})}, pod["metadata"].get("annotations", {})
+    made: Json = {"metadata": {"labels": labels, "annotations": annotations}, "spec": copy.deepcopy(pod["spec"])}
+    if kind.template:
+        made["spec"]["restartPolicy"] = "Never" if kind.api_version == "batch/v1" else "Always"
+        made = {"metadata": {}, "spec": around(kind, made, selected)}
+    return {"apiVersion": kind.api_version, "kind": kind.kind, **made, "metadata": {**made["metadata"], "name": name}}
+
+
+def around(kind: Kind, made: Json, selected: Json) -> Json:
+    match kind.kind:
+        case "Job":
+            return {"template": made, "completionMode": "Indexed", "completions": 2}
+        case "CronJob":
+            return {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": made}}}
+        case "StatefulSet":
+            claim = {"metadata": {"name": "own"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+            return {"template": made, "selector": {"matchLabels": selected}, "serviceName": "agreement", "volumeClaimTemplates": [claim]}
+        case _:
+            return {"template": made, "selector": {"matchLabels": selected}}
