@@ -1,4 +1,4 @@
-"""Apply: write what was decided. The Clearance first (nothing takes effect before it is durable), then releases and removals, then what people read."""
+"""Apply: write what was decided. What restricts acts first; the Clearance is written before anything is released on its strength; then what people read."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from aiqms.api.clearance import NAME, ClearanceSpec, Entry
 from aiqms.api.crds import CLEARANCE, DEPLOYMENT, RECORD
 from aiqms.api.values import API_VERSION, Json
 from aiqms.cluster.caches import Caches
-from aiqms.cluster.client import ApiError, Client, path
+from aiqms.cluster.client import MERGE, ApiError, Client, path
 from aiqms.cluster.inputs import SECRETS, InputReader
 from aiqms.controllers.gather import Gathered
-from aiqms.gate.rules import GATE, SUBJECT
+from aiqms.gate.rules import DECISION, GATE, SUBJECT
 from aiqms.policy.clearing import inputs_of, is_live
 from aiqms.policy.facts import Decision, Release, Removal, Told
 from aiqms.policy.records import unreadable
@@ -52,12 +52,13 @@ class Applier:
 
     async def apply(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> None:
         """Everything that was decided about one namespace. Raises what kept a write from being made, after all others were tried."""
+        await _all(self._remove(namespace, r) for d in decisions.values() for r in d.removals)
+        await _all(self._mark(namespace, name, standing=standing) for d in decisions.values() for name, standing in d.marks.items())
         if facts.governed:
             await self._clear(namespace, facts, decisions, now)
         elif facts.clearance:
             await self._let_out(namespace, facts)
         await _all(self._release(namespace, r) for d in decisions.values() for r in d.releases)
-        await _all(self._remove(namespace, r) for d in decisions.values() for r in d.removals)
         await _all([*self._statuses(namespace, facts, decisions), *self._records(namespace, facts, decisions), *self._events(namespace, facts, decisions)])
 
     # the Clearance
@@ -137,6 +138,12 @@ class Applier:
         regarding = {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": removal.pod, "uid": removal.uid}
         await self._tell(namespace, regarding, Told("Warning", "PodStopped", f"stopped: {removal.why}"))
 
+    async def _mark(self, namespace: str, name: str, *, standing: bool) -> None:
+        """The label by which admission takes a Stop for standing, with no operator running."""
+        body = {"metadata": {"labels": {DECISION: "Stop" if standing else None}}}
+        answer = await self._counted("approvalrecords", self.client.merge(path(API_VERSION, RECORD.plural, namespace, name), body, content=MERGE))
+        self.caches.records.wrote(answer)
+
     # what people read
 
     def _statuses(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[Awaitable[None]]:
@@ -164,8 +171,9 @@ class Applier:
         told = [(name, self.caches.deployments.get(namespace, name), decisions[name].told) for name in facts.registered]
         return [
             self._tell(namespace, {"apiVersion": API_VERSION, "kind": DEPLOYMENT.kind, "namespace": namespace, "name": name, "uid": seen.uid}, say)
-            for name, seen, say in told
-            if seen and say
+            for name, seen, each in told
+            if seen
+            for say in each
         ]
 
     async def _tell(self, namespace: str, regarding: Json, told: Told) -> None:

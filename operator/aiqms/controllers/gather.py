@@ -104,12 +104,14 @@ def _unregistered(view: _View, name: str) -> Input:
         pods=tuple(_pod(view, n, p, ()) for n, p in view.pods.get(name, ())),
         entries=tuple(view.stored.deployments.get(name, ())),
         orphan=view.stored.orphans.get(name),
+        stop_roles=_stop_roles(_readable(view.caches)),
     )
 
 
 async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: InputReader) -> Input:
     refs = () if isinstance(seen.spec, Broken) else tuple(seen.spec.workloads)
     found = {ref: _workload(view, ref) for ref in refs}
+    applying = () if isinstance(seen.spec, Broken) else _applying(view, seen.spec)
     content, unreadable = await _contents(view, found.values(), reader)
     return Input(
         namespace=view.namespace,
@@ -117,13 +119,15 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         spec=seen.spec,
         generation=seen.generation,
         governed=view.governed,
-        procedures=() if isinstance(seen.spec, Broken) else _applying(view, seen.spec),
+        procedures=applying,
         records=tuple(view.records.get(name, ())),
         workloads=tuple(_facts(ref, w, content) for ref, w in found.items()),
         pods=tuple(_pod(view, n, p, refs) for n, p in view.pods.get(name, ())),
         entries=tuple(view.stored.deployments.get(name, ())),
         orphan=view.stored.orphans.get(name),
         unreadable=unreadable,
+        stop_roles=_stop_roles([p for p in applying if isinstance(p, Procedure)]) or _stop_roles(_readable(view.caches)),
+        editor=seen.editor,
         clearance_bytes=view.clearance.size if view.clearance else 0,
         before=seen.status,
     )
@@ -138,6 +142,14 @@ def _applying(view: _View, spec: DeploymentSpec) -> tuple[Procedure | tuple[str,
         elif applies(procedure.spec.applies_to, spec=spec, namespace=view.namespace, labels=view.labels):
             found.append(procedure)
     return tuple(found)
+
+
+def _readable(caches: Caches) -> list[Procedure]:
+    return [p for _, p in caches.procedures.within("") if isinstance(p, Procedure)]
+
+
+def _stop_roles(procedures: Iterable[Procedure]) -> dict[str, tuple[str, ...]]:
+    return {p.name: tuple(p.spec.stop.roles) for p in procedures if p.spec.stop}
 
 
 def _workload(view: _View, ref: Workload) -> WorkloadSeen | PodSeen | None:

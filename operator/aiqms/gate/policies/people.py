@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from aiqms.gate.cel import BY_OPERATOR, GOING, PEOPLE_GROUPS, say
-from aiqms.gate.policy import Policy, rule
+from aiqms.gate.cel import BY_OPERATOR, CREATED, GOING, PEOPLE_GROUPS, held, say
+from aiqms.gate.policy import LABELLED, RECORD_KIND, Policy, rule
+from aiqms.gate.rules import DECISION, EDITOR, LABEL
 
 RECORDS = [rule(["approvalrecords"], ["CREATE"], "aiqms.dev", "*")]
-ROLE, DECISION = (
+ROLE, DECISION_MADE = (
     "object.?spec.?role.orValue('')",
     "object.?spec.?decision.orValue('')",
 )  # what is missing is refused by the schema, later and with a better message
-VERB = f"{DECISION}.lowerAscii()"
+VERB = f"{DECISION_MADE}.lowerAscii()"
 NOBODY = "aiqms-nobody-holds-this"  # a role that no one is given by name: whoever holds it holds all roles by a wildcard
 GROUPS = "request.userInfo.?groups.orValue([])"
+MARKED = f"object.metadata.?labels[?'{DECISION}']"
+MARK = (  # a Stop stands from the moment at which it is made, operator or not
+    f'({DECISION_MADE} != \'Stop\' ? [] : (has(object.metadata.labels) ? [] : [JSONPatch{{op: "add", path: "/metadata/labels", value: {{}}}}])'
+    f' + [JSONPatch{{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey("{DECISION}"), value: "Stop"}}])'
+)
 MACHINES = "g == 'system:nodes' || g == 'system:serviceaccounts' || g.startsWith('system:serviceaccounts:')"
 
 
@@ -25,14 +31,14 @@ def stamp() -> Policy:
     """Writes the person whom the API server authenticated over whatever the client wrote. A JSON patch: server-side apply may not touch atomic maps."""
     person = (
         f'Object.spec.approver{{username: request.userInfo.username, uid: request.userInfo.?uid.orValue(""), groups: {GROUPS},'
-        f" authorized: {holds(ROLE)} && !{holds(repr(NOBODY))}}}"
+        f" authorized: {holds(ROLE)} && ({DECISION_MADE} == 'Stop' || !{holds(repr(NOBODY))})}}"
     )
     return Policy(
         name="authentic",
         rules=RECORDS,
         where="everywhere",
         acts="true",
-        patch=f'has(object.spec) ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] : []',
+        patch=f'has(object.spec) ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] + {MARK} : []',
     )
 
 
@@ -44,14 +50,14 @@ def authentic() -> Policy:
     approver, needed = "object.spec.approver", "variables.decision != 'Withdraw'"
     forged = (
         f"{approver}.username != request.userInfo.username || {approver}.?groups.orValue([]) != {GROUPS}"
-        f" || {approver}.?authorized.orValue(false) != (variables.holds && !variables.everything)"
+        f" || {approver}.?authorized.orValue(false) != (variables.holds && (variables.decision == 'Stop' || !variables.everything))"
     )
     return Policy(
         name="authentic",
         rules=RECORDS,
         where="everywhere",
         acts="true",
-        variables={"decision": DECISION, "role": ROLE, "holds": holds(ROLE), "everything": holds(f"'{NOBODY}'")},
+        variables={"decision": DECISION_MADE, "role": ROLE, "holds": holds(ROLE), "everything": holds(f"'{NOBODY}'")},
         refuse=[
             (
                 f"request.userInfo.username.startsWith('system:') || {GROUPS}.exists(g, {MACHINES})",
@@ -72,8 +78,12 @@ def authentic() -> Policy:
                 ),
             ),
             (
-                f"{needed} && variables.everything",
+                "!(variables.decision in ['Withdraw', 'Stop']) && variables.everything",
                 "you hold every role by a wildcard right, which makes nobody an approver: decide with an account that holds this role by name and no wildcard",
+            ),
+            (
+                f"(variables.decision == 'Stop') != ({MARKED}.orValue('') == 'Stop') || (variables.decision != 'Stop' && {MARKED}.hasValue())",
+                f"label {DECISION} is set by admission, on a Stop: leave it out",
             ),
             (forged, "spec.approver is set by admission: leave it out, and try again"),
             (
@@ -89,7 +99,9 @@ def authentic() -> Policy:
 
 def records() -> Policy:
     """A record stays as long as its namespace, and nothing but its status changes, which is the operator's."""
-    changed = " || ".join(f"object.?{part} != oldObject.?{part}" for part in ("spec", "metadata.?labels", "metadata.?annotations"))
+    labels = f"dyn({{o}}.metadata.?labels.orValue({{{{}}}})).transformMap(k, v, k != '{DECISION}', v)"
+    changed = " || ".join(f"object.?{part} != oldObject.?{part}" for part in ("spec", "metadata.?annotations"))
+    changed += f" || {labels.format(o='object')} != {labels.format(o='oldObject')} || ({MARKED} != {MARKED.replace('object', 'oldObject')} && !({BY_OPERATOR}))"
     owned = "has(object.metadata.ownerReferences) || has(object.metadata.finalizers)"
     status = f"object.?status != oldObject.?status && !({BY_OPERATOR})"
     return Policy(
@@ -103,4 +115,53 @@ def records() -> Policy:
             (f"request.operation == 'UPDATE' && ({changed})", "a record is immutable, its labels and annotations too: make another record"),
             (f"request.operation == 'UPDATE' && {status}", "the status of a record is written by the AIQMS operator alone"),
         ],
+    )
+
+
+def stopped() -> Policy:
+    """A Stop refuses new pods that are not held, with no operator running: every record that bears the mark is a parameter, and all of them have to agree."""
+    return Policy(
+        name="stopped",
+        rules=[rule(["pods"], ["CREATE"])],
+        selector=LABELLED,
+        param="Allow",
+        param_kind=RECORD_KIND,
+        param_selector={"matchLabels": {DECISION: "Stop"}},
+        refuse=[
+            (
+                f"params.spec.deployment == object.metadata.labels['{LABEL}'] && !{held()}",
+                say("stopped by `params.spec.approver.username` (apr/`params.metadata.name`): see kubectl qms explain aimd/`params.spec.deployment`"),
+            )
+        ],
+    )
+
+
+NAMED = f"object.metadata.?annotations[?'{EDITOR}']"
+FORMER = f"oldObject.metadata.?annotations[?'{EDITOR}']"
+REWRITTEN = f"({CREATED} || object.?spec != oldObject.?spec)"
+AUTHOR = f"({REWRITTEN} ? optional.of(request.userInfo.username) : {FORMER})"
+REGISTER = [rule(["aimodeldeployments"], ["CREATE", "UPDATE"], "aiqms.dev", "*")]
+
+
+def author() -> Policy:
+    """Notes who changed what is to be approved, since managedFields name no user; an update that changes nothing of it keeps the note."""
+    at = f'"/metadata/annotations/" + jsonpatch.escapeKey("{EDITOR}")'
+    whole = '(has(object.metadata.annotations) ? [] : [JSONPatch{op: "add", path: "/metadata/annotations", value: {}}])'
+    put = f'{whole} + [JSONPatch{{op: "add", path: {at}, value: {AUTHOR}.value()}}]'
+    return Policy(
+        name="edited",
+        rules=REGISTER,
+        where="everywhere",
+        acts=f"{NAMED} != {AUTHOR}",
+        patch=f'{AUTHOR}.hasValue() ? {put} : [JSONPatch{{op: "remove", path: {at}}}]',
+    )
+
+
+def edited() -> Policy:
+    """The note is as admission made it."""
+    return Policy(
+        name="edited",
+        rules=REGISTER,
+        where="everywhere",
+        refuse=[(f"{NAMED} != {AUTHOR}", f"annotation {EDITOR} is set by admission: leave it out, and try again")],
     )
