@@ -14,8 +14,7 @@ Where = Literal["governed", "elsewhere", "everywhere"]
 CLEARANCE_KIND: Json = {"apiVersion": "aiqms.dev/v1alpha1", "kind": "Clearance"}
 RECORD_KIND: Json = {"apiVersion": "aiqms.dev/v1alpha1", "kind": "ApprovalRecord"}
 LABELLED: Json = {"matchExpressions": [{"key": LABEL, "operator": "Exists"}]}
-UNRECORD_KIND: Json = {"apiVersion": "aiqms.dev/v1alpha1", "kind": "ApprovalRecord"}
-LABELLED: Json = {"matchExpressions": [{"key": LABEL, "operator": "DoesNotExist"}]}
+UNLABELLED: Json = {"matchExpressions": [{"key": LABEL, "operator": "DoesNotExist"}]}
 
 
 def rule(resources: Sequence[str], operations: Sequence[str], group: str = "", version: str = "v1") -> Json:
