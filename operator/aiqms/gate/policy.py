@@ -10,6 +10,7 @@ from aiqms.api.values import Json
 from aiqms.gate.cel import EXEMPT, Said, inline
 from aiqms.gate.rules import CLEARANCE, GOVERNED, LABEL
 
+Check = tuple[str, str]  # what is wrong, and what to say then
 Where = Literal["governed", "elsewhere", "everywhere"]
 CLEARANCE_KIND: Json = {"apiVersion": "aiqms.dev/v1alpha1", "kind": "Clearance"}
 RECORD_KIND: Json = {"apiVersion": "aiqms.dev/v1alpha1", "kind": "ApprovalRecord"}
@@ -44,7 +45,7 @@ class Policy:
     variables: Mapping[str, str] = field(default_factory=dict)
     when: str = ""
     acts: str = ""
-    refuse: Sequence[tuple[str, str]] = ()
+    refuse: Sequence[Check] = ()
     mutate: str = ""
     patch: str = ""
     actions: Sequence[str] | str = ("Deny",)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from aiqms.gate.cel import CREATED
-from aiqms.gate.policies.unregistered import Check, checks_on
-from aiqms.gate.policy import Policy, rule
+from aiqms.gate.policies.unregistered import checks_on
+from aiqms.gate.policy import Check, Policy, rule
 from aiqms.gate.rules import LABEL
 from aiqms.gate.workload import KINDS
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from aiqms.gate.cel import BY_OPERATOR, CREATED, GOING, PEOPLE_GROUPS, held, say
-from aiqms.gate.policy import LABELLED, RECORD_KIND, Policy, rule
+from aiqms.gate.policy import LABELLED, RECORD_KIND, Check, Policy, rule
 from aiqms.gate.rules import DECISION, EDITOR, LABEL
 
 RECORDS = [rule(["approvalrecords"], ["CREATE"], "aiqms.dev", "*")]
-ROLE, DECISION_MADE = (
-    "object.?spec.?role.orValue('')",
-    "object.?spec.?decision.orValue('')",
-)  # what is missing is refused by the schema, later and with a better message
+# What is missing is refused by the schema, later and with a better message.
+ROLE = "object.?spec.?role.orValue('')"
+DECISION_MADE = "object.?spec.?decision.orValue('')"
 VERB = f"{DECISION_MADE}.lowerAscii()"
 NOBODY = "aiqms-nobody-holds-this"  # a role that no one is given by name: whoever holds it holds all roles by a wildcard
 GROUPS = "request.userInfo.?groups.orValue([])"
@@ -43,58 +42,51 @@ def stamp() -> Policy:
 
 
 def authentic() -> Policy:
-    """A record counts only as its author's own, who is a person and holds the role by name.
-
-    A Withdraw may be its own author's, who need not hold the role any more: the operator counts it if the author or `authorized` says so.
-    """
-    approver, needed = "object.spec.approver", "variables.decision != 'Withdraw'"
-    forged = (
-        f"{approver}.username != request.userInfo.username || {approver}.?groups.orValue([]) != {GROUPS}"
-        f" || {approver}.?authorized.orValue(false) != (variables.holds && (variables.decision == 'Stop' || !variables.everything))"
-    )
+    """A record counts only as its author's own, who is a person and holds the role by name."""
     return Policy(
         name="authentic",
         rules=RECORDS,
         where="everywhere",
         acts="true",
         variables={"decision": DECISION_MADE, "role": ROLE, "holds": holds(ROLE), "everything": holds(f"'{NOBODY}'")},
-        refuse=[
-            (
-                f"request.userInfo.username.startsWith('system:') || {GROUPS}.exists(g, {MACHINES})",
-                say("a decision is a person's: `request.userInfo.username` is a service account or a part of the cluster; sign in as a person"),
-            ),
-            (
-                f"!{GROUPS}.exists(g, g in {PEOPLE_GROUPS})",
-                say(
-                    "`request.userInfo.username` is in none of the groups of people who may decide (chart value gate.peopleGroups):"
-                    " sign in with a person's account"
-                ),
-            ),
-            (
-                f"{needed} && !variables.holds",
-                say(
-                    f"you do not hold role `variables.role` in namespace `request.namespace`: it takes verb `{VERB}` on"
-                    " approvalroles.aiqms.dev/`variables.role`; ask for a RoleBinding to ClusterRole aiqms-role-`variables.role`"
-                ),
-            ),
-            (
-                "!(variables.decision in ['Withdraw', 'Stop']) && variables.everything",
-                "you hold every role by a wildcard right, which makes nobody an approver: decide with an account that holds this role by name and no wildcard",
-            ),
-            (
-                f"(variables.decision == 'Stop') != ({MARKED}.orValue('') == 'Stop') || (variables.decision != 'Stop' && {MARKED}.hasValue())",
-                f"label {DECISION} is set by admission, on a Stop: leave it out",
-            ),
-            (forged, "spec.approver is set by admission: leave it out, and try again"),
-            (
-                "has(object.spec.expires) && timestamp(object.spec.expires) <= timestamp(object.metadata.creationTimestamp)",
-                say(
-                    "spec.expires `string(object.spec.expires)` is not after now, `string(object.metadata.creationTimestamp)`:"
-                    " give a later time, or leave it out"
-                ),
-            ),
-        ],
+        refuse=[*no_person(), *not_in_role(), *not_as_stamped()],
     )
+
+
+def no_person() -> list[Check]:
+    who = "`request.userInfo.username`"
+    machine = f"request.userInfo.username.startsWith('system:') || {GROUPS}.exists(g, {MACHINES})"
+    outside = f"{who} is in none of the groups of people who may decide (chart value gate.peopleGroups): sign in with a person's account"
+    return [
+        (machine, say(f"a decision is a person's: {who} is a service account or a part of the cluster; sign in as a person")),
+        (f"!{GROUPS}.exists(g, g in {PEOPLE_GROUPS})", say(outside)),
+    ]
+
+
+def not_in_role() -> list[Check]:
+    """A Withdraw may be its own author's, who need not hold the role any more: the operator counts it if the author or `authorized` says so."""
+    decides = "variables.decision != 'Withdraw'"
+    lacking = (
+        f"you do not hold role `variables.role` in namespace `request.namespace`: it takes verb `{VERB}` on approvalroles.aiqms.dev/`variables.role`;"
+        " ask for a RoleBinding to ClusterRole aiqms-role-`variables.role`"
+    )
+    wildcard = "you hold every role by a wildcard right, which makes nobody an approver: decide with an account that holds this role by name and no wildcard"
+    return [(f"{decides} && !variables.holds", say(lacking)), ("!(variables.decision in ['Withdraw', 'Stop']) && variables.everything", wildcard)]
+
+
+def not_as_stamped() -> list[Check]:
+    approver, now, expires = "object.spec.approver", "object.metadata.creationTimestamp", "object.spec.expires"
+    forged = (
+        f"{approver}.username != request.userInfo.username || {approver}.?groups.orValue([]) != {GROUPS}"
+        f" || {approver}.?authorized.orValue(false) != (variables.holds && (variables.decision == 'Stop' || !variables.everything))"
+    )
+    marked = f"{MARKED} != (variables.decision == 'Stop' ? optional.of('Stop') : optional.none())"
+    past = f"spec.expires `string({expires})` is not after now, `string({now})`: give a later time, or leave it out"
+    return [
+        (marked, f"label {DECISION} is set by admission, on a Stop: leave it out"),
+        (forged, "spec.approver is set by admission: leave it out, and try again"),
+        (f"has({expires}) && timestamp({expires}) <= timestamp({now})", say(past)),
+    ]
 
 
 def records() -> Policy:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aiqms.gate.cel import CREATED, DEVICE_ENV, IS_DEVICE, IS_GUARDED, PLAIN_RUNTIMES, SPEC_CHANGED, listed, names, regex
-from aiqms.gate.policy import UNLABELLED, Policy, rule
+from aiqms.gate.policy import UNLABELLED, Check, Policy, rule
 from aiqms.gate.rules import GOVERNED, HARMLESS_GUARDED, HOST_PATHS, LABEL, NO_DEVICE, STRONG_CAPABILITIES
-
-Check = tuple[str, str]  # what is wrong, and what to say then
 
 REMEDY = f"set label {LABEL} to the name of its AIModelDeployment (kubectl qms explain --help)"
 NAMELESS = f"GPU pod must name its AIModelDeployment: {REMEDY}"
