@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from aiqms.gate.rules import DECISION, GATE, SUBJECT
 from aiqms.policy.clearing import inputs_of, is_live
 from aiqms.policy.facts import Decision, Release, Removal, Told
 from aiqms.policy.records import unreadable
+from aiqms.policy.words import plural
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -135,8 +137,6 @@ class Applier:
         await self._counted("pods", self.client.delete(path("v1", "pods", namespace, removal.pod), uid=removal.uid))
         metrics.REMOVED.inc()
         log.info("removed", extra={"namespace": namespace, "pod": removal.pod, "why": removal.why})
-        regarding = {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": removal.pod, "uid": removal.uid}
-        await self._tell(namespace, regarding, Told("Warning", "PodStopped", f"stopped: {removal.why}"))
 
     async def _mark(self, namespace: str, name: str, *, standing: bool) -> None:
         """The label by which admission takes a Stop for standing, with no operator running."""
@@ -168,7 +168,7 @@ class Applier:
         (self.caches.deployments if plural == DEPLOYMENT.plural else self.caches.records).wrote(answer)
 
     def _events(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[Awaitable[None]]:
-        told = [(name, self.caches.deployments.get(namespace, name), decisions[name].told) for name in facts.registered]
+        told = [(name, self.caches.deployments.get(namespace, name), (*decisions[name].told, *_ended(decisions[name]))) for name in facts.registered]
         return [
             self._tell(namespace, {"apiVersion": API_VERSION, "kind": DEPLOYMENT.kind, "namespace": namespace, "name": name, "uid": seen.uid}, say)
             for name, seen, each in told
@@ -195,6 +195,12 @@ class Applier:
     async def _counted(self, resource: str, write: Awaitable[T]) -> T:
         metrics.WRITES.labels(resource).inc()
         return await write
+
+
+def _ended(decision: Decision) -> list[Told]:
+    """One event for all the pods that ended for the same reason."""
+    reasons = Counter(r.why for r in decision.removals)
+    return [Told("Warning", "PodsStopped", f"{plural(count, 'pod')} stopped: {why}") for why, count in reasons.items()]
 
 
 def restricted(wanted: Mapping[str, list[Entry]], before: Mapping[str, list[Entry]], now: datetime) -> dict[str, list[Entry]]:
