@@ -45,9 +45,10 @@ down: $(STAMP) ## Stop the demo's cluster, and remove its state
 build-testbed: $(STAMP) ## Build the cluster's programs, which happens once
 	@$(TESTBED) build
 
-generate: $(STAMP) ## Write what is generated from the models: CRDs, policies
+generate: $(STAMP) ## Write what is generated from the models: CRDs, reference, policies
 	$(BIN)/python -m aiqms.api.crds crds
 	$(BIN)/python -m aiqms.api.crds charts/aiqms/crds
+	$(BIN)/python -m aiqms.api.reference docs/reference.md
 	$(BIN)/python -m aiqms.gate.render charts/aiqms/templates/policies
 
 lock: $(UV) ## Pin the dependencies of pyproject.toml in requirements.lock

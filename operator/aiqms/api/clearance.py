@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from aiqms.api.deployment import RiskClass
 from aiqms.api.procedure import OnChange, OnLapse, RequiredRole, SeparationOfDuties
 from aiqms.api.values import DeploymentName, Digest, Model, ObjectName, Timestamp
 
@@ -39,7 +40,7 @@ class Entry(Model):
     valid_until: Timestamp | None = None
     superseded: Timestamp | None = None
     components: Annotated[dict[Annotated[str, Field(max_length=32)], Digest], Field(max_length=8)] | None = None
-    risk_class: Annotated[str, Field(max_length=16)] | None = None
+    risk_class: RiskClass | None = None
     terms: Annotated[list[Term], Field(max_length=32)] | None = None
     editors: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=8)] | None = None
     inputs: Annotated[dict[InputName, Annotated[str, Field(max_length=80)]], Field(max_length=256)] | None = None

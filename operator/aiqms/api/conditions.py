@@ -40,6 +40,8 @@ class Reason(StrEnum):
     WORKLOAD_CLAIMED = "WorkloadClaimed"
     WORKLOAD_UNLABELLED = "WorkloadUnlabelled"
     INPUT_UNREADABLE = "InputUnreadable"
+    TOO_MANY_INPUTS = "TooManyInputs"
+    TOO_MANY_PROCEDURES = "TooManyProcedures"
     MODEL_MATCHES = "ModelMatches"
     MODEL_MISMATCH = "ModelMismatch"
     MODEL_DECLARED_NOWHERE = "ModelNotDeclared"
@@ -96,6 +98,8 @@ MEANING: dict[Reason, str] = {
     Reason.WORKLOAD_CLAIMED: "The workload's pods bear the label of another deployment, which therefore decides.",
     Reason.WORKLOAD_UNLABELLED: "The workload's pod template lacks the label aiqms.dev/deployment, so its pods are not this deployment's.",
     Reason.INPUT_UNREADABLE: "A ConfigMap or resource claim that the pods use could not be read; the subject cannot be told.",
+    Reason.TOO_MANY_INPUTS: "The workload's pods read more ConfigMaps, Secrets and claims than a clearance can freeze.",
+    Reason.TOO_MANY_PROCEDURES: "More procedures apply in Enforce than a clearance can keep.",
     Reason.MODEL_MATCHES: "Each pod template declares the digest of spec.model in the annotation aiqms.dev/model.",
     Reason.MODEL_MISMATCH: "A pod template declares another model than spec.model.digest: held until they agree.",
     Reason.MODEL_DECLARED_NOWHERE: "A pod template lacks the annotation aiqms.dev/model, so nothing ties what runs to the model approved.",

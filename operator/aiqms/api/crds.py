@@ -113,6 +113,8 @@ RECORD = Kind(
         ("Who", "string", ".spec.approver.username", 0),
         ("Counts", "boolean", ".status.counts", 0),
         ("Reason", "string", ".status.reason", 0),
+        ("Groups", "string", ".spec.approver.groups", 1),
+        ("UID", "string", ".spec.approver.uid", 1),
         ("Expires", "string", ".spec.expires", 1),
         ("Subject", "string", ".spec.subject", 1),
         ("Rationale", "string", ".spec.rationale", 1),

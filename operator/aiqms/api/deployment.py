@@ -169,7 +169,7 @@ class RoleApprovals(Model):
 class Control(Model):
     """One requirement and how it stands. obligations: framework and identifier, such as `eu-ai-act 17(1)(m)`."""
 
-    id: Line
+    id: Annotated[str, Field(min_length=1, max_length=317)]
     procedure: Annotated[str, Field(max_length=253)] = ""
     result: Result
     reason: Word

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Result
@@ -11,7 +12,7 @@ from aiqms.api.record import Decision
 from aiqms.api.values import API_VERSION, Json
 from aiqms.cli.reading import Facts, WhoMay
 from aiqms.gate.rules import GOVERNED, LABEL, OPERATOR_NAMESPACE
-from aiqms.policy.words import plural, short
+from aiqms.policy.words import moment, plural, short
 
 _LOOK = f"kubectl get deployment aiqms-operator -n {OPERATOR_NAMESPACE}"
 BLOCKS = (Result.FAIL, Result.ERROR)
@@ -116,7 +117,9 @@ def _conditions(conditions: Iterable[Json], rows: tuple[Row, ...]) -> list[str]:
     """What conditions say beyond the controls: each reason once."""
     told = {r.reason for r in rows if r.result is not Result.PASS}
     bad = {c["reason"]: c["message"] for c in conditions if (c["status"] == "True") != (c["type"] in _GOOD)}
-    return [f"{reason}: {message}" if reason not in told else message for reason, message in bad.items() if reason not in told or _END in message]
+    new = [f"{reason}: {message}" for reason, message in bad.items() if reason not in told]
+    ends = [message[message.index(_END) :] for reason, message in bad.items() if reason in told and _END in message]
+    return [*new, *ends]
 
 
 def _behind(deployment: Json) -> list[str]:
@@ -163,7 +166,7 @@ def _verb(count: int, one: str, many: str) -> str:
 
 def _moment(stored: str) -> str:
     """An instant of the far future is none."""
-    return "withdrawn" if stored.startswith("9999") else stored.replace("T", " ").replace("Z", " UTC")
+    return "withdrawn" if stored.startswith("9999") else moment(datetime.fromisoformat(stored))
 
 
 def _approvals(facts: Facts, rows: tuple[Row, ...]) -> list[Step]:

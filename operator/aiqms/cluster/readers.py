@@ -17,7 +17,7 @@ from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
 from aiqms.gate.normal import inputs, template
-from aiqms.gate.rules import DECISION, EDITOR, GATE, GOVERNED, LABEL, Rules
+from aiqms.gate.rules import DECISION, EDITOR, GATE, GOVERNED, LABEL, SUBJECT, Rules
 from aiqms.gate.workload import pod_of
 from aiqms.policy.facts import Broken, Procedure, Record
 from aiqms.policy.subject import digest
@@ -135,12 +135,13 @@ class WorkloadSeen:
 
 @dataclass(frozen=True)
 class PodSeen:
-    """A pod that bears the deployment label. gate: whether it is held."""
+    """A pod that bears the deployment label. held: it has the gate; stamped: with a subject, by admission or a release; ended: it will not run again."""
 
     uid: str
     label: str
     created: datetime
     held: bool
+    stamped: bool
     going: bool
     ended: bool
     owner: Owner | None
@@ -236,6 +237,7 @@ def pod(raw: Json, rules: Rules) -> PodSeen:
         label=labels.get(LABEL, ""),
         created=moment(metadata["creationTimestamp"]),
         held=any(g["name"] == GATE for g in spec.get("schedulingGates") or []),
+        stamped=SUBJECT in (metadata.get("annotations") or {}),
         going=bool(metadata.get("deletionTimestamp")),
         ended=(raw.get("status") or {}).get("phase") in ENDED,
         owner=_owner(metadata),

@@ -191,11 +191,17 @@ def _pod(view: _View, name: str, seen: PodSeen, refs: Iterable[Workload]) -> Pod
         template=seen.template,
         held=seen.held,
         going=seen.going,
-        before=view.clearance is None or seen.created <= view.clearance.created,
+        before=_before(seen, view.clearance),
         origin=Origin.NAMED if any((r.kind, r.name) in bears for r in refs) else Origin.ELSEWHERE,
         differs=() if outdated or not seen.held or not chain else _differences(chain[0], seen),
         outdated=outdated and seen.held,
     )
+
+
+def _before(pod: PodSeen, clearance: ClearanceSeen | None) -> bool:
+    """Whether it was there before the gate. Times are whole seconds: of the same second are only pods that bear no trace of the gate."""
+    touched = pod.held or pod.stamped
+    return not touched if clearance is None else pod.created < clearance.created or (pod.created == clearance.created and not touched)
 
 
 def _differences(controller: WorkloadSeen, pod: PodSeen) -> tuple[str, ...]:

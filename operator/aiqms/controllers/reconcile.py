@@ -63,7 +63,7 @@ class Reconciler:
         facts = await gather(namespace, self.caches, self.reader)
         if facts is None:
             return None
-        now = datetime.now(UTC)
+        now = datetime.now(UTC).replace(microsecond=0)  # the API server's times are whole seconds
         decisions = {name: decide(given, now) for name, given in facts.registered.items()}
         decisions |= {name: deregistered(given, now) for name, given in facts.unregistered.items()}
         await self.applier.apply(namespace, facts, decisions, now)

@@ -50,8 +50,8 @@ POD_DEFAULTS: Json = {"serviceAccountName": "default", "enableServiceLinks": Tru
 # Annotations that a container runtime or a device injector acts on, and the model's digest: compared.
 GUARDED = (
     r"^aiqms\.dev/model$|"
-    r"^([^/]*\.)?(cdi\.k8s\.io|nri\.io|containerd\.io|cri-o\.io|crio\.io|katacontainers\.io)/"
-    r"|^(io\.kubernetes\.cri|io\.containerd\.|io\.katacontainers\.|io\.podman\.|run\.oci\.|org\.systemd\.property\.|module\.wasm\.)|\.crio\.io$"
+    r"^([^/]*\.)?(cdi\.k8s\.io|nri\.io|noderesource\.dev|devices\.gke\.io|containerd\.io|cri-o\.io|crio\.io|katacontainers\.io)(/|$)"
+    r"|^(io\.kubernetes\.cri|io\.containerd\.|io\.katacontainers\.|io\.podman\.|run\.oci\.|dev\.gvisor\.|org\.systemd\.property\.|module\.wasm\.)"
     r"|^(container\.(apparmor|seccomp)\.security|(apparmor|seccomp)\.security)\.(alpha|beta)\.kubernetes\.io/"
 )
 HARMLESS_GUARDED = r"^aiqms\.dev/model$|^(container\.)?(apparmor|seccomp)\.security\."  # guarded, yet no way to a device: free on unlabelled pods
@@ -74,45 +74,56 @@ PER_POD = (
     "topology.kubernetes.io/region",  # copied from the node when the pod is bound (admission plugin PodTopologyLabels, on from 1.35)
     "topology.kubernetes.io/zone",
 )
-PER_POD_VALUE = r"^[0-9A-Za-z:._-]*$"  # nothing that a shell or an argument list would take for more than one word
+PER_POD_VALUE = r"^[0-9A-Za-z:.+_-]*$"  # nothing that a shell or an argument list would take for more than one word; + is in times with a zone
 
 NO_DEVICE = ("", "none", "void", "-1")  # values of NVIDIA_VISIBLE_DEVICES and its like that give none
 STRONG_CAPABILITIES = ("ALL", "SYS_ADMIN", "SYS_PTRACE", "SYS_RAWIO", "SYS_MODULE", "MKNOD", "DAC_READ_SEARCH", "BPF", "PERFMON")
-HOST_PATHS = (  # devices, drivers, container runtimes, kubelets and what they execute
-    "/dev",
-    "/proc",
-    "/sys",
-    "/run",
-    "/var/run",
-    "/etc/cdi",
-    "/etc/containerd",
-    "/etc/crio",
-    "/etc/docker",
-    "/etc/kubernetes",
-    "/etc/nvidia-container-runtime",
-    "/etc/systemd",
-    "/home/kubernetes",
-    "/opt/cni",
-    "/opt/nvidia",
-    "/root",
-    "/usr/bin",
-    "/usr/lib",
-    "/usr/lib64",
-    "/usr/local",
-    "/lib",
-    "/lib64",
+HOST_PATHS = (  # devices, drivers, container runtimes, kubelets, keys to the node and what it executes
     "/bin",
-    "/sbin",
     "/boot",
+    "/dev",
+    "/etc",
+    "/home",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/nix",
+    "/opt/bin",
+    "/opt/cni",
+    "/opt/containerd",
+    "/opt/kata",
+    "/opt/nri",
+    "/opt/nvidia",
+    "/ostree",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/snap",
+    "/sys",
+    "/sysroot",
+    "/usr",
+    "/var/home",
     "/var/lib/cdi",
+    "/var/lib/cloud",
     "/var/lib/containerd",
     "/var/lib/containers",
     "/var/lib/crio",
     "/var/lib/docker",
+    "/var/lib/etcd",
+    "/var/lib/k0s",
     "/var/lib/kubelet",
+    "/var/lib/minikube",
     "/var/lib/nvidia",
+    "/var/lib/rancher",
+    "/var/lib/snapd",
+    "/var/roothome",
+    "/var/run",
+    "/var/snap",
     "/var/spool/cron",
+    "/var/usrlocal",
 )
+PLAIN_HOST_PATHS = ("/etc/localtime", "/etc/machine-id", "/etc/os-release", "/etc/ssl/certs", "/etc/timezone", "/usr/share/zoneinfo")  # harmless ones below those
 
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN: Json = {  # what the ServiceAccount admission plugin injects, and nothing else

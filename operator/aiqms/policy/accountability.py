@@ -8,7 +8,7 @@ from aiqms.api.procedure import SeparationOfDuties, UnknownAuthors
 from aiqms.policy.checks import Facts, Row, row
 from aiqms.policy.emergency import BreakGlass
 from aiqms.policy.facts import Procedure
-from aiqms.policy.stops import missing_to_resume
+from aiqms.policy.stops import missing_to_resume, waits
 from aiqms.policy.words import moment
 
 
@@ -17,8 +17,7 @@ def stop(facts: Facts) -> list[Row]:
     if not facts.stops:
         return []
     first = facts.stops[0]
-    waits = missing_to_resume(facts.stops[-1], facts.given.records, facts.given.stop_roles)
-    needed = "; ".join(f"{' or '.join(roles)} ({name})" for name, roles in sorted(waits.items()))
+    needed = waits(missing_to_resume(facts.stops[-1], facts.records, facts.given.stop_roles))
     said = f"{first.person} stopped it on {moment(first.created)} (apr/{first.name}){': ' + first.spec.rationale[:200] if first.spec.rationale else ''}"
     serves = [f"{o.framework} {o.id}" for p in facts.procedures if p.spec.stop for o in p.spec.stop.obligations]
     return [row("stop", Result.FAIL, Reason.STOPPED, f"{said}; to go on, a Resume is missing by {needed}", serves=serves)]

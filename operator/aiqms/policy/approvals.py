@@ -1,50 +1,70 @@
-"""Approvals: which records count for a subject, whether they are enough, and until when (AI Act Art. 17(1)(m), DESIGN invariant 3)."""
+"""Approvals: which records count for a subject, whether they are enough, and until when (AI Act Art. 17(1)(m), invariant 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from aiqms.api.clearance import Term
 from aiqms.api.procedure import RequiredRole, SeparationOfDuties
 from aiqms.api.record import Decision
-from aiqms.api.values import duration
-from aiqms.policy.facts import FOREVER, Record
+from aiqms.api.values import FOREVER, later
+from aiqms.policy.facts import Record
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Records:
+    """A deployment's records, sifted once, each list oldest first.
+
+    targets: what can be taken back, by name. withdrawn: name of each that was -> the record that did. approvals, rejects: those that stand, by subject.
+    authentic: all whose author held the role, by decision; reviews: Approves and Rejects that look at an Emergency afterwards, and approve nothing.
+    """
+
+    all: tuple[Record, ...] = ()
+    targets: Mapping[str, Record] = field(default_factory=dict)
+    withdrawn: Mapping[str, Record] = field(default_factory=dict)
+    approvals: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    rejects: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    authentic: Mapping[Decision, Sequence[Record]] = field(default_factory=dict)
+    reviews: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+
 
 WITHDRAWABLE = (Decision.APPROVE, Decision.REJECT, Decision.EMERGENCY)  # a Stop is lifted by Resume
 
 
-@dataclass(frozen=True)
-class Slot:
-    """One place that one person fills."""
-
-    role: str
-    number: int
-
-
-@dataclass(frozen=True)
-class Quorum:
-    """How far one term has come at one time. filled: slot -> record. until: the last instant at which enough approvals hold, None if there never were."""
-
-    term: Term
-    filled: Mapping[Slot, Record] = field(default_factory=dict)
-    until: datetime | None = None
-
-    def of(self, role: str) -> list[Record]:
-        """The records that fill the role's places, by person."""
-        return sorted((r for slot, r in self.filled.items() if slot.role == role), key=lambda r: r.person)
-
-    def enough(self, now: datetime) -> bool:
-        """Whether every place is filled now."""
-        return self.until is not None and now < self.until
+def sifted(records: Iterable[Record]) -> Records:
+    """Sorts records by what they say. One stands if it is authentic and nobody took it back, whatever its time."""
+    ordered = tuple(sorted(records, key=lambda r: (r.created, r.name)))
+    targets = {r.name: r for r in ordered if r.spec.decision in WITHDRAWABLE}
+    gone = _withdrawn([r for r in ordered if r.spec.decision is Decision.WITHDRAW], targets)
+    stand = [r for r in targets.values() if authentic(r) and r.name not in gone and r.spec.reviews is None]
+    held = _grouped((r for r in ordered if authentic(r)), lambda r: r.spec.decision)
+    reviews = _grouped((r for r in ordered if authentic(r) and r.spec.reviews and r.name not in gone), lambda r: r.spec.reviews or "")
+    return Records(ordered, targets, gone, _by_subject(stand, Decision.APPROVE), _by_subject(stand, Decision.REJECT), held, reviews)
 
 
-def withdrawn(records: Sequence[Record]) -> dict[str, Record]:
-    """Name of each record that was taken back, and the record that did."""
-    targets = {r.name: r for r in records if r.spec.decision in WITHDRAWABLE}
-    takers = [r for r in by_age(records) if r.spec.decision is Decision.WITHDRAW and r.spec.withdraws in targets]
-    return {str(r.spec.withdraws): r for r in reversed(takers) if may_withdraw(r, targets[str(r.spec.withdraws)])}
+def _withdrawn(takers: Sequence[Record], targets: Mapping[str, Record]) -> dict[str, Record]:
+    found: dict[str, Record] = {}
+    for record in takers:
+        target = targets.get(record.spec.withdraws or "")
+        if target and may_withdraw(record, target):
+            found.setdefault(target.name, record)
+    return found
+
+
+def _by_subject(records: Iterable[Record], decision: Decision) -> dict[str, list[Record]]:
+    return _grouped((r for r in records if r.spec.decision is decision), lambda r: r.spec.subject or "")
+
+
+def _grouped(records: Iterable[Record], key: Callable[[Record], K]) -> dict[K, list[Record]]:
+    found: dict[K, list[Record]] = {}
+    for record in records:
+        found.setdefault(key(record), []).append(record)
+    return found
 
 
 def may_withdraw(record: Record, target: Record) -> bool:
@@ -58,44 +78,87 @@ def authentic(record: Record) -> bool:
     return bool(record.spec.approver and record.spec.approver.username and record.spec.approver.authorized)
 
 
-def rejections(records: Sequence[Record], *, fingerprint: str, roles: Iterable[str]) -> list[Record]:
-    """Rejects of the subject that stand, oldest first."""
-    return [r for r in by_age(standing(records, fingerprint, Decision.REJECT)) if r.spec.role in set(roles)]
-
-
-def standing(records: Sequence[Record], fingerprint: str, decision: Decision) -> list[Record]:
-    """Authentic records of this decision about this subject that nobody took back, whatever their time; reviews of an Emergency are none."""
-    gone = withdrawn(records)
-    found = [r for r in records if r.spec.decision is decision and r.spec.subject == fingerprint and r.spec.reviews is None]
-    return [r for r in found if authentic(r) and r.name not in gone]
-
-
-def counting(term: Term, records: Sequence[Record], *, fingerprint: str, editors: Iterable[str] = ()) -> list[Record]:
-    """Approvals that may fill a place: under DistinctFromEditors none by who last changed what is approved."""
-    barred = set(editors) if term.separation_of_duties is SeparationOfDuties.DISTINCT_FROM_EDITORS else set()
-    return [r for r in standing(records, fingerprint, Decision.APPROVE) if r.person not in barred]
+def rejections(records: Records, *, fingerprint: str, roles: Collection[str]) -> list[Record]:
+    """Rejects of the subject by these roles that stand, oldest first."""
+    return [r for r in records.rejects.get(fingerprint, ()) if r.spec.role in roles]
 
 
 def until(record: Record, role: RequiredRole) -> datetime:
     """When an approval ends: its own expires or the procedure's validFor from its creation, whichever is earlier."""
-    by_procedure = record.created + duration(role.valid_for) if role.valid_for else FOREVER
+    by_procedure = later(record.created, role.valid_for) if role.valid_for else FOREVER
     return min(by_procedure, record.spec.expires or FOREVER)
 
 
-def quorum(term: Term, records: Sequence[Record], *, fingerprint: str, now: datetime, editors: Iterable[str] = ()) -> Quorum:
-    """The most places that can be filled now, and the last instant at which all of them are."""
-    approvals = counting(term, records, fingerprint=fingerprint, editors=editors)
-    return Quorum(term=term, filled=fill(term, approvals, at=now), until=valid_until(term, approvals))
+@dataclass(frozen=True)
+class Slot:
+    """One place that one person fills."""
+
+    role: str
+    number: int
 
 
-def valid_until(term: Term, approvals: Sequence[Record]) -> datetime | None:
-    """The latest end of an approval up to which a full matching exists. More approvals hold earlier, so halving finds it."""
+@dataclass(frozen=True)
+class Quorum:
+    """How far one term has come at one time. filled: slot -> record. until: when the approvals stop being enough, None if they never were."""
+
+    term: Term
+    filled: Mapping[Slot, Record] = field(default_factory=dict)
+    until: datetime | None = None
+
+    def of(self, role: str) -> list[Record]:
+        """The records that fill the role's places, by person."""
+        return sorted((r for slot, r in self.filled.items() if slot.role == role), key=lambda r: r.person)
+
+    def enough(self, now: datetime) -> bool:
+        """Whether every place is filled now."""
+        return self.until is not None and now < self.until
+
+    def lasts(self, role: RequiredRole, now: datetime) -> datetime | None:
+        """When what the role has now ends: with the whole quorum where that is full, else with the first of its records. None: nothing, or never."""
+        ends = [self.until] if self.enough(now) else [until(r, role) for r in self.of(role.role)]
+        return min((e for e in ends if e and e < FOREVER), default=None)
+
+
+def quorum(term: Term, records: Records, *, fingerprint: str, now: datetime, editors: Collection[str] = ()) -> Quorum:
+    """The most places that can be filled now, by those who hold the longest where all can. editors: who last changed the subject, where known."""
+    lasting = _lasting(term, _counting(term, records, fingerprint, editors))
+    end = _end(term, lasting)
+    return Quorum(term=term, filled=_fill(term, lasting, at=_before(end) if end and now < end else now), until=end)
+
+
+def valid_until(term: Term, records: Records, *, fingerprint: str, editors: Collection[str] = ()) -> datetime | None:
+    """When the subject's approvals stop being enough for the term; None if they never were."""
+    return _end(term, _lasting(term, _counting(term, records, fingerprint, editors)))
+
+
+def _counting(term: Term, records: Records, fingerprint: str, editors: Collection[str]) -> Sequence[Record]:
+    """Approvals that may fill a place: under DistinctFromEditors none by who last changed what is approved."""
+    found = records.approvals.get(fingerprint, ())
+    barred = editors if term.separation_of_duties is SeparationOfDuties.DISTINCT_FROM_EDITORS else ()
+    return [r for r in found if r.person not in barred]
+
+
+Lasting = Mapping[tuple[str, str], tuple[datetime, Record]]  # (person, role) -> of the approvals by that person in that role the one that ends last
+
+
+def _lasting(term: Term, approvals: Sequence[Record]) -> Lasting:
     roles = {r.role: r for r in term.roles}
-    ends = sorted({until(a, roles[a.spec.role]) for a in approvals if a.spec.role in roles})
+    best: dict[tuple[str, str], tuple[datetime, Record]] = {}
+    for approval in approvals:
+        if role := roles.get(approval.spec.role):
+            key, end = (approval.person, role.role), until(approval, role)
+            if key not in best or best[key][0] <= end:
+                best[key] = (end, approval)
+    return best
+
+
+def _end(term: Term, lasting: Lasting) -> datetime | None:
+    """The latest end of an approval up to which every place can be filled. The earlier, the more approvals hold, so halving finds it."""
+    ends = sorted({end for end, _ in lasting.values()})
     low, high = -1, len(ends) - 1  # ends[low] works (or low is -1), ends above high do not
     while low < high:
         middle = (low + high + 1) // 2
-        if len(fill(term, approvals, at=_before(ends[middle]))) == sum(r.count for r in term.roles):
+        if len(_fill(term, lasting, at=_before(ends[middle]))) == sum(r.count for r in term.roles):
             low = middle
         else:
             high = middle - 1
@@ -106,33 +169,22 @@ def _before(end: datetime) -> datetime:
     return end - datetime.resolution
 
 
-def fill(term: Term, approvals: Sequence[Record], *, at: datetime) -> dict[Slot, Record]:
-    """A maximum matching of people to places at one time, so that the order of records never matters.
-
-    DistinctPeople: a person fills one place of the procedure; None: one of each role.
-    """
-    best = _latest(term, approvals, at=at)
-    if term.separation_of_duties is SeparationOfDuties.NONE:
-        return {slot: record for role in term.roles for slot, record in _match([role], {k: v for k, v in best.items() if k[1] == role.role}).items()}
-    return _match(term.roles, best)
+def _fill(term: Term, lasting: Lasting, *, at: datetime) -> dict[Slot, Record]:
+    """As many places as can be filled at one time. DistinctPeople: a person fills one place of the procedure; None: one of each role."""
+    live = {key: record for key, (end, record) in lasting.items() if at < end}
+    if term.separation_of_duties is SeparationOfDuties.DISTINCT_PEOPLE:
+        return _match(term.roles, live)
+    return {slot: record for role in term.roles for slot, record in _match([role], live).items()}
 
 
-def _latest(term: Term, approvals: Sequence[Record], *, at: datetime) -> dict[tuple[str, str], Record]:
-    """For each person and role the approval that holds longest."""
-    roles = {r.role: r for r in term.roles}
-    live = [a for a in approvals if a.spec.role in roles and at < until(a, roles[a.spec.role])]
-    ordered = sorted(live, key=lambda a: (until(a, roles[a.spec.role]), a.name))
-    return {(a.person, a.spec.role): a for a in ordered}
-
-
-def _match(roles: Sequence[RequiredRole], best: Mapping[tuple[str, str], Record]) -> dict[Slot, Record]:
-    """Augmenting paths over places and people (bipartite maximum matching)."""
+def _match(roles: Sequence[RequiredRole], live: Mapping[tuple[str, str], Record]) -> dict[Slot, Record]:
+    """A maximum matching of people to places by augmenting paths, so that the order of records never matters."""
+    people = {r.role: sorted(person for person, role in live if role == r.role) for r in roles}
     taken: dict[str, Slot] = {}
-    people = sorted({person for person, _ in best})
 
     def seat(slot: Slot, tried: set[str]) -> bool:
-        for person in people:
-            if (person, slot.role) in best and person not in tried:
+        for person in people[slot.role]:
+            if person not in tried:
                 tried.add(person)
                 if person not in taken or seat(taken[person], tried):
                     taken[person] = slot
@@ -141,8 +193,4 @@ def _match(roles: Sequence[RequiredRole], best: Mapping[tuple[str, str], Record]
 
     for slot in (Slot(r.role, n) for r in sorted(roles, key=lambda r: r.role) for n in range(r.count)):
         seat(slot, set())
-    return {slot: best[(person, slot.role)] for person, slot in taken.items()}
-
-
-def by_age(records: Iterable[Record]) -> list[Record]:
-    return sorted(records, key=lambda r: (r.created, r.name))
+    return {slot: live[(person, slot.role)] for person, slot in taken.items()}

@@ -13,14 +13,16 @@ from aiqms.api.clearance import Entry
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Control, DeploymentSpec, Lifecycle, Result, RiskClass
 from aiqms.api.procedure import Enforcement, RequiredRole
-from aiqms.policy.approvals import Quorum, rejections, withdrawn
+from aiqms.api.record import Decision
+from aiqms.policy.approvals import Quorum, Records, authentic, rejections, until
 from aiqms.policy.emergency import BreakGlass
-from aiqms.policy.facts import FOREVER, Input, Origin, Procedure, Record, WorkloadFacts
+from aiqms.policy.facts import Input, Origin, PodFacts, Procedure, Record, WorkloadFacts
 from aiqms.policy.procedures import obligations
 from aiqms.policy.subject import Subject
 from aiqms.policy.words import moment, plural, short
 
 MODEL = "aiqms.dev/model"
+TERMS, INPUTS = 32, 256  # what an entry of the Clearance can hold of procedures and of objects that its pods read
 ROOMY, FULL = 768 * 1024, 1024 * 1024  # bytes of a Clearance: from when it is said, and from when nothing more is cleared; etcd refuses 1.5 MiB
 
 
@@ -28,11 +30,13 @@ ROOMY, FULL = 768 * 1024, 1024 * 1024  # bytes of a Clearance: from when it is s
 class Facts:
     """An Input made ready for checking. quorums: of the current subject, for each procedure that applies. approved: the entry last approved.
 
+    subject: None while a workload is missing, or something else that makes it up cannot be read and never could.
     stops: that stand. glass: the Emergencies that count, by procedure.
     """
 
     given: Input
     spec: DeploymentSpec
+    records: Records
     procedures: tuple[Procedure, ...]
     subject: Subject | None
     quorums: tuple[Quorum, ...]
@@ -55,7 +59,7 @@ class Facts:
     @property
     def audit(self) -> bool:
         """Whether procedures apply, all of them in Audit."""
-        return bool(self.procedures) and all(p.spec.enforcement is Enforcement.AUDIT for p in self.procedures)
+        return bool(self.given.procedures) and all(isinstance(p, Procedure) and p.spec.enforcement is Enforcement.AUDIT for p in self.given.procedures)
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Row:
 
     @property
     def blocks(self) -> bool:
-        """Fail and Error block alike (DESIGN invariant 7)."""
+        """Fail and Error block alike (invariant 7)."""
         return self.enforced and self.control.result in (Result.FAIL, Result.ERROR)
 
 
@@ -99,12 +103,16 @@ def lifecycle(facts: Facts) -> list[Row]:
 
 
 def procedures(facts: Facts) -> list[Row]:
-    """At least one procedure applies, and each can be read."""
+    """At least one procedure applies, not more than an entry can keep, and each can be read."""
     broken = [p for p in facts.given.procedures if not isinstance(p, Procedure)]
     rows = [
         row("procedures", Result.ERROR, Reason.INVALID, f"QMSProcedure {name} cannot be read, so nobody knows whether it applies: {b.message}")
         for name, b in broken
     ]
+    enforced = sum(p.spec.enforcement is Enforcement.ENFORCE for p in facts.procedures)
+    if enforced > TERMS:
+        said = f"{enforced} procedures apply in Enforce, and at most {TERMS} can be kept with a clearance: merge some, or narrow their spec.appliesTo"
+        return [*rows, row("procedures", Result.FAIL, Reason.TOO_MANY_PROCEDURES, said)]
     if facts.procedures or broken:
         return rows
     what = f"risk class {facts.spec.risk_class}, role {facts.spec.role}, namespace {facts.given.namespace}"
@@ -146,6 +154,9 @@ def _workload(workload: WorkloadFacts, name: str) -> Row:
     if workload.label != name:
         said = f"the pods of {workload.ref} name {workload.label}, which decides"
         return row(id_, Result.FAIL, Reason.WORKLOAD_CLAIMED, f"{said}: take it out of spec.workloads, or change {where}")
+    if len(workload.inputs) + len(workload.secrets) > INPUTS:
+        said = f"the pods of {workload.ref} read {len(workload.inputs) + len(workload.secrets)} ConfigMaps, Secrets and claims"
+        return row(id_, Result.FAIL, Reason.TOO_MANY_INPUTS, f"{said}, and at most {INPUTS} can be frozen: join some of them")
     return row(id_, Result.PASS, Reason.WORKLOAD_FOUND, f"{workload.ref} names this deployment")
 
 
@@ -183,7 +194,7 @@ def room(facts: Facts) -> list[Row]:
 
 def class_lowered(facts: Facts) -> list[Row]:
     """A risk class below the one last approved is said to everybody who is asked to approve."""
-    before = RiskClass(facts.approved.risk_class) if facts.approved and facts.approved.risk_class else None
+    before = facts.approved.risk_class if facts.approved else None
     if before is None or facts.spec.risk_class.severity >= before.severity:
         return []
     said = f"risk class was {before} in the subject last approved and is {facts.spec.risk_class} now"
@@ -202,43 +213,62 @@ def _role(facts: Facts, procedure: Procedure, quorum: Quorum, role: RequiredRole
 
 def _standing(facts: Facts, quorum: Quorum, role: RequiredRole, given: Sequence[Record], glass: BreakGlass | None) -> tuple[Result, Reason, str]:
     if facts.subject is None:
-        return Result.SKIP, Reason.WORKLOAD_MISSING, "what is to be approved is known once every workload exists"
-    against = rejections(facts.given.records, fingerprint=facts.subject.fingerprint, roles=[role.role])
+        return Result.SKIP, *_unknown(facts)
+    against = rejections(facts.records, fingerprint=facts.subject.fingerprint, roles=[role.role])
     if against:
         what = f"{against[0].person} rejected {short(facts.subject.fingerprint)} (apr/{against[0].name})"
         return Result.FAIL, Reason.REJECTED, f"{what}: change the deployment, or have the rejection withdrawn"
     if len(given) < role.count and glass:
-        return (
-            Result.WARN,
-            Reason.EMERGENCY_IN_FORCE,
-            f"{len(given)} of {role.count} {role.role} approvals; {glass.record.person} broke the glass until {moment(glass.until)}",
-        )
+        said = f"{len(given)} of {role.count} {role.role} approvals; {glass.record.person} broke the glass until {moment(glass.until)}"
+        return Result.WARN, Reason.EMERGENCY_IN_FORCE, said
     if len(given) < role.count:
-        return _missing(facts, facts.subject, quorum, role, given)
-    until = f" until {moment(quorum.until)}" if quorum.until and quorum.until < FOREVER else ""
-    return Result.PASS, Reason.APPROVED, f"{len(given)} of {role.count} {role.role} approvals: {', '.join(r.person for r in given)}{until}"
+        return _missing(facts, facts.subject, role, given)
+    end = quorum.lasts(role, facts.now)
+    tail = f" until {moment(end)}" if end else ""
+    return Result.PASS, Reason.APPROVED, f"{len(given)} of {role.count} {role.role} approvals: {', '.join(r.person for r in given)}{tail}"
 
 
-def _missing(facts: Facts, subject: Subject, quorum: Quorum, role: RequiredRole, given: Sequence[Record]) -> tuple[Result, Reason, str]:
+def _unknown(facts: Facts) -> tuple[Reason, str]:
+    if any(w.template is None for w in facts.given.workloads):
+        return Reason.WORKLOAD_MISSING, "what is to be approved is known once every workload exists"
+    return Reason.INPUT_UNREADABLE, "what is to be approved is known once everything that makes it up can be read"
+
+
+def _missing(facts: Facts, subject: Subject, role: RequiredRole, given: Sequence[Record]) -> tuple[Result, Reason, str]:
     so_far = "; ".join(f"{r.person} approved on {r.created.date()}" for r in given) or "nobody's counts"
     message = f"{len(given)} of {role.count} {role.role} approvals for {short(subject.fingerprint)}; {so_far}"
-    taken = [r for r in facts.given.records if r.name in withdrawn(facts.given.records) and r.spec.subject == subject.fingerprint and r.spec.role == role.role]
+    others = [r for r in _ever_approved(facts, subject, role) if r.person not in {g.person for g in given}]
+    taken = [r for r in others if r.name in facts.records.withdrawn]
     if taken:
-        return Result.FAIL, Reason.APPROVAL_WITHDRAWN, f"{message}; that of {taken[0].person} was withdrawn"
-    if quorum.until and quorum.until <= facts.now:
-        return Result.FAIL, Reason.APPROVAL_EXPIRED, f"{message}; enough were given until {moment(quorum.until)}"
+        return Result.FAIL, Reason.APPROVAL_WITHDRAWN, f"{message}; that of {taken[-1].person} was withdrawn"
+    over = [(end, r.person) for r in others if (end := until(r, role)) <= facts.now]
+    if over:
+        end, person = max(over)
+        return Result.FAIL, Reason.APPROVAL_EXPIRED, f"{message}; that of {person} ended at {moment(end)}"
     return Result.FAIL, Reason.APPROVAL_MISSING, message
+
+
+def _ever_approved(facts: Facts, subject: Subject, role: RequiredRole) -> list[Record]:
+    """Authentic approvals of the subject in the role, oldest first, whatever became of them."""
+    taken = (facts.records.targets[name] for name in facts.records.withdrawn)
+    of_subject = [*facts.records.approvals.get(subject.fingerprint, ()), *taken]
+    found = [r for r in of_subject if r.spec.decision is Decision.APPROVE and r.spec.subject == subject.fingerprint and r.spec.role == role.role]
+    return sorted((r for r in found if authentic(r)), key=lambda r: (r.created, r.name))
 
 
 def pods(facts: Facts) -> list[Row]:
     """A held pod equals what its controller declares; where it does not, nobody can release it. Judges pods, not the subject: it blocks no clearance."""
     waiting = [p for p in facts.given.pods if p.held and not p.going]
     odd = [p for p in waiting if p.differs]
-    stray = [p for p in waiting if p.origin is Origin.ELSEWHERE]
     if odd:
-        said = f"{plural(len(odd), 'held pod')}, such as {odd[0].name}, was changed on its way in: {'; '.join(odd[0].differs)}"
+        said = f"{_such(odd)}, changed on the way in: {'; '.join(odd[0].differs)}"
         return [row("pods", Result.FAIL, Reason.POD_DIFFERS, f"{said}: have that declared in the workload's template, or kept from these pods")]
+    stray = [p for p in waiting if p.origin is Origin.ELSEWHERE]
     if stray:
-        said = f"{plural(len(stray), 'held pod')}, such as {stray[0].name}, of no workload in spec.workloads"
+        said = f"{_such(stray)}, of no workload in spec.workloads"
         return [row("pods", Result.WARN, Reason.POD_DIFFERS, f"{said}: name its workload there, or delete it")]
     return []
+
+
+def _such(found: Sequence[PodFacts]) -> str:
+    return f"{plural(len(found), 'held pod')}, such as {found[0].name}"

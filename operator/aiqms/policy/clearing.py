@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aiqms.api.clearance import Entry, Term
+from aiqms.api.deployment import RiskClass
 from aiqms.api.procedure import LapseAction, OnChange, SecretInputs
-from aiqms.api.values import Json, duration
-from aiqms.policy.approvals import counting, rejections, valid_until
-from aiqms.policy.facts import Input, Record, WorkloadFacts
+from aiqms.api.values import FOREVER, Json, later
+from aiqms.policy.approvals import Records, rejections, valid_until
+from aiqms.policy.facts import Input, PodFacts, WorkloadFacts
 from aiqms.policy.subject import Subject, digest
 
 LIMIT = 32  # entries of one deployment, as the CRD has it
@@ -26,29 +27,56 @@ class Current:
     subject: Subject | None
     terms: tuple[Term, ...]
     until: datetime | None
+    risk_class: RiskClass
     secrets: SecretInputs = SecretInputs.ROTATABLE
-    risk_class: str = ""
     audit: bool = False
     stopped: bool = False
     editors: tuple[str, ...] = ()
 
 
-def evolved(given: Input, current: Current, now: datetime) -> tuple[Entry, ...]:
+@dataclass(frozen=True)
+class Kept:
+    """An entry and when even the pods of it that run have to stop; None: never, or not known yet."""
+
+    entry: Entry
+    stop: datetime | None
+
+    def over(self, now: datetime) -> bool:
+        """Whether it covers no pod any more."""
+        return self.stop is not None and self.stop <= now
+
+
+def kept(entry: Entry, records: Records, now: datetime) -> Kept:
+    """stop: by onLapse once its permission has ended, or by onChange."""
+    return Kept(entry, min((at for at in (lapse_end(entry, records, now), grace_end(entry)) if at), default=None))
+
+
+def evolved(given: Input, current: Current, records: Records, now: datetime) -> tuple[Entry, ...]:
     """The entries from now on: the current subject's, then those approved before, newest first; an audit entry before all."""
     fingerprint = current.subject.fingerprint if current.subject else None
-    templates = _templates(given)
-    own = current_entries(given, current, [e for e in templates if e.fingerprint == fingerprint], now)
-    before = [e for e in templates if e.fingerprint != fingerprint] + after_audit(given, current, own, now)
-    older = superseded_entries(given, current, before, now, own=own)
+    own = current_entries(given, current, [e for e in given.entries if not e.audit and e.fingerprint == fingerprint], now)
+    before = [e for e in given.entries if not e.audit and e.fingerprint != fingerprint]
+    covering = [e for e in own if not kept(e, records, now).over(now)]
+    ended = after_audit(given, current, [*covering, *(e for e in before if not kept(e, records, now).over(now))], now)
+    older = superseded_entries(given, current, [*before, *ended], records, now, own=covering)
     if current.stopped:
-        return lapsed((*own, *older), now)[:LIMIT]
+        return halted((*own, *older), now)[:LIMIT]
     audit = (Entry(audit=True),) if current.audit else ()
     return (*audit, *own, *older)[:LIMIT]
 
 
-def lapsed(entries: Iterable[Entry], now: datetime) -> tuple[Entry, ...]:
-    """The same entries, admitting nothing any more; what their records say may bring them back."""
-    return tuple(e.model_copy(update={"valid_until": _no_later(e, now)}) for e in entries if not e.audit)
+def halted(entries: Iterable[Entry], now: datetime) -> tuple[Entry, ...]:
+    """The same entries, admitting nothing while a Stop stands; their records bring them back afterwards."""
+    return tuple(_shortened(e, now) for e in entries if not e.audit)
+
+
+def carried_on(given: Input, records: Records, now: datetime) -> tuple[Entry, ...]:
+    """While the register entry, a procedure or an input cannot be read: nothing new is given, and what ends or is taken back ends all the same."""
+    return tuple(e if e.audit else _shortened(e, rejudged(e, given, records, now).valid_until or now) for e in given.entries)
+
+
+def _shortened(entry: Entry, at: datetime) -> Entry:
+    return entry.model_copy(update={"valid_until": min(entry.valid_until or at, at)})
 
 
 def current_entries(given: Input, current: Current, before: Sequence[Entry], now: datetime) -> list[Entry]:
@@ -56,13 +84,14 @@ def current_entries(given: Input, current: Current, before: Sequence[Entry], now
     if current.subject and current.until and not current.audit:
         return _cleared(given.workloads, current, current.subject, current.until)
     terms = list(current.terms)
-    return [e.model_copy(update={"valid_until": _no_later(e, now), "superseded": None, "terms": terms or e.terms}) for e in before]
+    return [_shortened(e, now).model_copy(update={"superseded": None, "terms": terms or e.terms}) for e in before]
 
 
 def _cleared(workloads: Sequence[WorkloadFacts], current: Current, subject: Subject, until: datetime) -> list[Entry]:
     entries: dict[str, Entry] = {}
     for workload in workloads:
         if workload.digest not in entries:
+            frozen = workload.secrets if current.secrets is SecretInputs.FROZEN else ()
             entries[workload.digest] = Entry(
                 fingerprint=subject.fingerprint,
                 valid_until=until,
@@ -70,60 +99,60 @@ def _cleared(workloads: Sequence[WorkloadFacts], current: Current, subject: Subj
                 risk_class=current.risk_class,
                 terms=list(current.terms),
                 editors=list(current.editors),
-                inputs=dict(workload.inputs) | (dict.fromkeys(workload.secrets, "") if current.secrets is SecretInputs.FROZEN else {}),
-                rotating=[] if current.secrets is SecretInputs.FROZEN else list(workload.secrets),
+                inputs=dict(workload.inputs) | dict.fromkeys(frozen, ""),
+                rotating=[] if frozen else list(workload.secrets),
                 template=workload.template,
             )
     return list(entries.values())
 
 
-def after_audit(given: Input, current: Current, own: Sequence[Entry], now: datetime) -> list[Entry]:
+def after_audit(given: Input, current: Current, covering: Sequence[Entry], now: datetime) -> list[Entry]:
     """When Audit ends, pods that it let through go on as after a lapse: an expired entry for each of their templates covers them.
 
     Its fingerprint stands for no subject.
     """
     if current.audit or not any(e.audit for e in given.entries):
         return []
-    running = distinct(p.template for p in given.pods if not p.held and not p.before and not covers((*own, *_templates(given)), p.template))
-    terms = [t.model_copy(update={"on_change": OnChange()}) for t in current.terms]
-    return [Entry(fingerprint=digest({"audit": t}), valid_until=now, superseded=now, terms=terms, template=t) for t in running]
+    loose = distinct(p.template for p in running(given.pods) if not covers(covering, p.template))
+    return [Entry(fingerprint=digest({"audit": t}), valid_until=now, superseded=now, terms=_lapse_terms(current), template=t) for t in loose]
 
 
-def _templates(given: Input) -> list[Entry]:
-    return [e for e in given.entries if not e.audit]
+def _lapse_terms(current: Current) -> list[Term]:
+    """For what no procedure cleared: onLapse of those that apply now, and no onChange, for nothing of it was approved before."""
+    return [t.model_copy(update={"on_change": OnChange()}) for t in current.terms]
 
 
-def superseded_entries(given: Input, current: Current, before: Sequence[Entry], now: datetime, *, own: Sequence[Entry]) -> list[Entry]:
+def superseded_entries(given: Input, current: Current, before: Sequence[Entry], records: Records, now: datetime, *, own: Sequence[Entry]) -> list[Entry]:
     """Subjects approved before: admitted while their approvals (and onChange.grace) last, kept while pods of them run or nothing newer is cleared."""
-    marked = [rejudged(e.model_copy(update={"superseded": e.superseded or now}), given, now) for e in before]
-    ordered = sorted(marked, key=lambda e: e.superseded or now, reverse=True)
+    marked = [e.model_copy(update={"superseded": e.superseded or now, "terms": e.terms or _lapse_terms(current)}) for e in before]
+    ordered = sorted((rejudged(e, given, records, now) for e in marked), key=lambda e: e.superseded or now, reverse=True)
     served = distinct(p.template for p in given.pods if not p.held and not covers(own, p.template))
-    last = None if any(is_live(e, now) for e in own) or not ordered else ordered[0].fingerprint
-    kept = [e for e in ordered if not is_over(e, given.records, now)]
-    return [e for e in kept if e.fingerprint == last or e.template in served]
+    last = None if any(is_live(e, now) for e in own) else next((e.fingerprint for e in ordered if e.components), None)
+    return [e for e in ordered if (e.fingerprint == last or e.template in served) and not kept(e, records, now).over(now)]
 
 
-def rejudged(entry: Entry, given: Input, now: datetime) -> Entry:
+def rejudged(entry: Entry, given: Input, records: Records, now: datetime) -> Entry:
     """A subject approved before, held against the terms that it was cleared under, its records and its inputs as they are now."""
-    ends = [end for _, end in term_ends(entry, given.records)]
-    roles = [r.role for t in entry.terms or [] for r in t.roles]
-    bad = inputs_changed(entry, given.workloads) or rejections(given.records, fingerprint=entry.fingerprint or "", roles=roles)
-    if not ends and not bad:
-        return entry
-    end = min((e for e in ends if e), default=None)
-    if bad or end is None or None in ends or end <= now:
-        return entry.model_copy(update={"valid_until": _no_later(entry, min(end, now) if end and None not in ends and not bad else now)})
-    return entry.model_copy(update={"valid_until": end})
+    end = None if inputs_changed(entry, given.workloads) else _approved_until(entry, records)
+    if end is None or end <= now:
+        return _shortened(entry, now)
+    return entry.model_copy(update={"valid_until": min(end, grace_end(entry) or FOREVER)})
 
 
-def term_ends(entry: Entry, records: Sequence[Record]) -> list[tuple[Term, datetime | None]]:
-    """Each term of the entry, and when its approvals end (or ended)."""
-    fingerprint, editors = entry.fingerprint or "", entry.editors or ()
-    return [(t, valid_until(t, counting(t, records, fingerprint=fingerprint, editors=editors))) for t in entry.terms or []]
+def _approved_until(entry: Entry, records: Records) -> datetime | None:
+    """When the first of its terms lapses; None where one is not met, or nobody knows its terms."""
+    ends = [None if _rejected(entry, t, records) else term_end(t, entry, records) for t in entry.terms or []]
+    known = [e for e in ends if e]
+    return min(known) if known and len(known) == len(ends) else None
 
 
-def _no_later(entry: Entry, at: datetime) -> datetime:
-    return min(entry.valid_until or at, at)
+def term_end(term: Term, entry: Entry, records: Records) -> datetime | None:
+    """When the entry's approvals stop being enough for one of its terms."""
+    return valid_until(term, records, fingerprint=entry.fingerprint or "", editors=entry.editors or ())
+
+
+def _rejected(entry: Entry, term: Term, records: Records) -> bool:
+    return bool(rejections(records, fingerprint=entry.fingerprint or "", roles=[r.role for r in term.roles]))
 
 
 def inputs_changed(entry: Entry, workloads: Sequence[WorkloadFacts]) -> bool:
@@ -139,25 +168,24 @@ def is_live(entry: Entry, now: datetime) -> bool:
     return bool(entry.audit) or bool(entry.valid_until and now < entry.valid_until)
 
 
-def is_over(entry: Entry, records: Sequence[Record], now: datetime) -> bool:
-    """Whether even the pods of it that run have to stop: onLapse's grace, or onChange's, has passed."""
-    return any(at <= now for at in (stop_at(entry, records, now), grace_end(entry)) if at)
-
-
 def grace_end(entry: Entry) -> datetime | None:
     """When a superseded subject ends for its successor's sake: the shortest onChange.grace, counted from superseded."""
-    graces = [duration(t.on_change.grace) for t in entry.terms or [] if t.on_change.grace]
-    return entry.superseded + min(graces) if entry.superseded and graces else None
+    superseded = entry.superseded
+    return min((later(superseded, t.on_change.grace) for t in entry.terms or [] if t.on_change.grace), default=None) if superseded else None
 
 
-def stop_at(entry: Entry, records: Sequence[Record], now: datetime) -> datetime | None:
-    """When the pods of a lapsed entry are stopped: by onLapse of the procedures that lapsed, the earliest. None: never, or not lapsed."""
-    if entry.audit or entry.valid_until is None or now < entry.valid_until:
+def lapse_end(entry: Entry, records: Records, now: datetime) -> datetime | None:
+    """When the pods of a lapsed entry are stopped: by onLapse of each procedure that has lapsed, the earliest. None: never, or not lapsed.
+
+    Where no approval was missing when the permission ended, something else lapsed, which every procedure forbids.
+    """
+    lapsed = entry.valid_until
+    if entry.audit or lapsed is None or now < lapsed:
         return None
-    ends = term_ends(entry, records)
-    ended = [(t, end) for t, end in ends if end is None or end <= now] or ends  # all hold: something else than approvals lapsed
-    stops = [lapse_stop(t, max(end, entry.valid_until) if end and end <= now else entry.valid_until) for t, end in ended]
-    return min((s for s in stops if s), default=None)
+    ends = [(t, term_end(t, entry, records)) for t in entry.terms or []]
+    first = [t for t, end in ends if end is None or end <= lapsed or _rejected(entry, t, records)] or [t for t, _ in ends]
+    later_on = [lapse_stop(t, end) for t, end in ends if end and lapsed < end <= now]
+    return min((at for at in (*(lapse_stop(t, lapsed) for t in first), *later_on) if at), default=None)
 
 
 def lapse_stop(term: Term, lapsed: datetime) -> datetime | None:
@@ -168,13 +196,23 @@ def lapse_stop(term: Term, lapsed: datetime) -> datetime | None:
         case _, None:
             return None
         case _, grace:
-            return lapsed + duration(grace)
+            return later(lapsed, grace)
 
 
 def orphan_stop(entries: Sequence[Entry], deleted: datetime) -> datetime | None:
-    """When the pods of a deployment whose register entry was deleted are stopped: by onLapse of its last procedures, the earliest."""
-    stops = [lapse_stop(t, deleted) for e in entries if not e.superseded for t in e.terms or []]
-    return min((s for s in stops if s), default=None)
+    """When the pods of a deployment whose register entry was deleted are stopped: by onLapse of its last procedures, the earliest.
+
+    What had lapsed or been superseded before goes on counting from then.
+    """
+    cleared = [e for e in entries if not e.audit]
+    last = [e for e in cleared if not e.superseded] or cleared
+    stops = [lapse_stop(t, min(e.valid_until or deleted, deleted)) for e in last for t in e.terms or []]
+    return min((at for at in (*stops, *(grace_end(e) for e in last)) if at), default=None)
+
+
+def running(pods: Iterable[PodFacts]) -> list[PodFacts]:
+    """Those that run, are not going, and are not older than the Clearance: the ones that the sweep looks at."""
+    return [p for p in pods if not p.held and not p.going and not p.before]
 
 
 def covers(entries: Iterable[Entry], template: Json) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from aiqms.api import conditions
@@ -11,114 +12,147 @@ from aiqms.api.conditions import Reason, Said, Type
 from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Lifecycle, Phase, RiskClass
 from aiqms.api.procedure import Enforcement, SecretInputs
 from aiqms.api.record import Decision as What
-from aiqms.api.values import duration
-from aiqms.policy.approvals import Quorum, quorum
+from aiqms.api.values import FOREVER, duration
+from aiqms.policy.approvals import Quorum, Records, quorum, sifted, until
 from aiqms.policy.chain import judged
-from aiqms.policy.checks import Facts, Row, pods
-from aiqms.policy.clearing import Current, evolved, grace_end, is_live, lapsed, orphan_stop, stop_at
+from aiqms.policy.checks import TERMS, Facts, Row, pods
+from aiqms.policy.clearing import Current, Kept, carried_on, evolved, halted, is_live, kept, orphan_stop, running
 from aiqms.policy.emergency import emergencies
-from aiqms.policy.facts import FOREVER, Broken, Decision, Input, Procedure, Record, Removal
-from aiqms.policy.pods import releases, removals, stopped
+from aiqms.policy.facts import Broken, Decision, Input, Procedure, Record, Removal
+from aiqms.policy.pods import releases, removals, stopped, uncovered
 from aiqms.policy.procedures import term
 from aiqms.policy.records import Standing, unregistered, verdicts
-from aiqms.policy.status import NOTICES, status, told
+from aiqms.policy.status import NOTICES, pod_counts, status, told
 from aiqms.policy.stops import standing_stops
-from aiqms.policy.subject import subject
+from aiqms.policy.subject import Subject, subject
 
 
 def decide(given: Input, now: datetime) -> Decision:
     """What follows from the facts at this time. now: aware."""
+    given, records = _ordered(given), sifted(given.records)
     if isinstance(given.spec, Broken):
-        return _broken(given, given.spec, now)
-    facts = ready(given, given.spec, now)
+        return _broken(given, given.spec, records, now)
+    facts = ready(given, given.spec, records, now)
     rows = judged(facts)
-    current = _current(facts, rows)
-    entries = _entries(given, given.spec, current, now)
-    marks = _marks(given, facts.stops)
-    answer = status(facts, [*rows, *pods(facts)], entries)
-    let = releases(given.pods, entries, now) if given.governed else ()
-    ended = _ended(given, facts, entries, now) if given.governed else ()
-    quorums = _quorums_by_subject(facts, entries)
-    return Decision(
-        status=answer,
-        entries=entries,
-        records=verdicts(given.records, _standing(facts, quorums)),
-        marks=marks,
-        releases=let,
-        removals=ended,
-        told=told(given, answer),
-        orphan=_orphan(given, bool(ended), entries),
-        wake=_wake(facts, entries),
-    )
+    entries = _kept(_entries(facts, rows), records, now)
+    own = {facts.subject.fingerprint: facts.quorums} if facts.subject else {}
+    at = replace(_standing(given, entries, records, own, now), glass=[g for each in facts.glass.values() for g in each])
+    return _carried_out(given, status(facts, [*rows, *pods(facts)], entries), entries, at, halt=_halt(facts))
 
 
-def deregistered(given: Input, now: datetime) -> Decision:
-    """For a name that pods, records or the Clearance bear and the register does not: its entries go at once; pods that run are stopped as onLapse says."""
-    since = given.orphan or Orphan(since=now.replace(microsecond=0), stop_at=orphan_stop(given.entries, now))
-    running = any(not p.held and not p.before for p in given.pods)
-    orphan = since if running and (given.entries or given.orphan) else None
-    stops = standing_stops(given.records, given.stop_roles)
-    ended = stopped(given.pods, _ordered(stops)) if stops else removals(given.pods, (), given.records, orphan, now)
-    wake = orphan.stop_at if orphan and orphan.stop_at and now < orphan.stop_at else None
-    return Decision(
-        status=DeploymentStatus(),
-        records={r.name: unregistered(r, given.records, given.stop_roles) for r in given.records},
-        marks=_marks(given, stops),
-        removals=ended,
-        orphan=orphan,
-        wake=wake,
-    )
+def _halt(facts: Facts) -> str:
+    """Why every pod has to end; empty where none has to for that."""
+    return _order(facts.stops) or ("an emergency was not reviewed in time" if facts.unreviewed and facts.given.governed else "")
 
 
-def ready(given: Input, spec: DeploymentSpec, now: datetime) -> Facts:
-    """The subject and its quorums, worked out once for all checks."""
-    applying = tuple(p for p in given.procedures if isinstance(p, Procedure))
-    found = subject(spec, workloads=given.workloads, procedures=applying)
-    fingerprint, by = found.fingerprint if found else "", _editors(given)
-    return Facts(
-        given=given,
-        spec=spec,
-        procedures=applying,
-        subject=found,
-        quorums=tuple(quorum(term(p), given.records, fingerprint=fingerprint, now=now, editors=by) for p in applying),
-        approved=_approved(given.entries),
-        now=now,
-        stops=tuple(standing_stops(given.records, given.stop_roles)) if given.governed else (),
-        glass={p.name: tuple(emergencies(p, given.records)) for p in applying},
-    )
+def _order(stops: Sequence[Record]) -> str:
+    return f"stopped by {stops[0].person} (apr/{stops[0].name})" if stops else ""
+
+
+def _stops(given: Input, records: Records) -> list[Record]:
+    """In a namespace that the gate does not judge nothing is stopped: its controllers would make pods anew for ever."""
+    return standing_stops(records, given.stop_roles) if given.governed else []
 
 
 def _editors(given: Input) -> tuple[str, ...]:
     return (given.editor,) if given.editor else ()
 
 
-def _marks(given: Input, stops: Sequence[Record]) -> dict[str, bool]:
-    """Which Stop records have to gain or lose the mark by which admission refuses new pods, with no operator running."""
-    standing = {s.name for s in stops}
-    return {r.name: r.name in standing for r in given.records if r.spec.decision is What.STOP and r.marked != (r.name in standing)}
-
-
-def _standing(facts: Facts, quorums: Mapping[str, Sequence[Quorum]]) -> Standing:
-    return Standing(
-        current=facts.subject.fingerprint if facts.subject else None,
-        quorums=quorums,
-        now=facts.now,
-        stop_roles=facts.given.stop_roles,
-        editors=_editors(facts.given),
-        glass=tuple(g for each in facts.glass.values() for g in each),
+def _ordered(given: Input) -> Input:
+    """Caches list in any order: no order of facts may change an answer, or a message that names one of many."""
+    return replace(
+        given,
+        procedures=tuple(sorted(given.procedures, key=lambda p: p.name if isinstance(p, Procedure) else p[0])),
+        workloads=tuple(sorted(given.workloads, key=lambda w: (w.ref.api_version, str(w.ref)))),
+        pods=tuple(sorted(given.pods, key=lambda p: p.name)),
     )
 
 
-def _ended(given: Input, facts: Facts, entries: Sequence[Entry], now: datetime) -> tuple[Removal, ...]:
-    if facts.stops:
-        return stopped(given.pods, _ordered(facts.stops))
-    if facts.unreviewed:
-        return stopped(given.pods, "an emergency was not reviewed in time")
-    return removals(given.pods, entries, given.records, given.orphan, now)
+def _kept(entries: Sequence[Entry], records: Records, now: datetime) -> tuple[Kept, ...]:
+    return tuple(kept(e, records, now) for e in entries)
 
 
-def _ordered(stops: Sequence[Record]) -> str:
-    return f"stopped by {stops[0].person} (apr/{stops[0].name})"
+def _standing(given: Input, entries: Sequence[Kept], records: Records, own: Mapping[str, Sequence[Quorum]], now: datetime) -> Standing:
+    """own: the quorums of the current subject. The others that stay cleared have theirs under the terms of their entries."""
+    live = {k.entry.fingerprint: (k.entry.terms or [], k.entry.editors or []) for k in entries if k.entry.fingerprint and is_live(k.entry, now)}
+    quorums = {
+        fingerprint: [quorum(t, records, fingerprint=fingerprint, now=now, editors=by) for t in terms]
+        for fingerprint, (terms, by) in live.items()
+        if fingerprint not in own
+    }
+    seen = {e.fingerprint for e in (*given.entries, *(k.entry for k in entries)) if e.fingerprint}
+    current = next(iter(own), None)
+    return Standing(records, current, quorums={**quorums, **own}, seen=seen, now=now, stop_roles=given.stop_roles, editors=_editors(given))
+
+
+def _carried_out(given: Input, answer: DeploymentStatus, entries: Sequence[Kept], at: Standing, *, halt: str) -> Decision:
+    """What the entries and the records mean for pods and people. halt: why every pod has to end, if so."""
+    plain = tuple(k.entry for k in entries)
+    orphan = _orphan(given, entries, at.now)
+    return Decision(
+        status=answer,
+        entries=plain,
+        records=verdicts(at),
+        releases=releases(given.pods, plain, at.now) if given.governed else (),
+        removals=_ended(given, entries, orphan, at.now, halt=halt) if given.governed else (),
+        marks=_marks(given, at.records),
+        told=told(given, answer),
+        orphan=orphan,
+        wake=_wake(given, entries, orphan, at),
+    )
+
+
+def _ended(given: Input, entries: Sequence[Kept], orphan: Orphan | None, now: datetime, *, halt: str) -> tuple[Removal, ...]:
+    return stopped(given.pods, halt) if halt else removals(given.pods, entries, given.entries, orphan, now)
+
+
+def _marks(given: Input, records: Records) -> dict[str, bool]:
+    """Which Stop records have to gain or lose the mark by which admission refuses new pods, with no operator running."""
+    standing = {s.name for s in _stops(given, records)}
+    return {r.name: r.name in standing for r in given.records if r.spec.decision is What.STOP and r.marked != (r.name in standing)}
+
+
+def deregistered(given: Input, now: datetime) -> Decision:
+    """For a name that pods, records or the Clearance bear and the register does not: its entries go at once; pods that run are stopped as onLapse says."""
+    records = sifted(given.records)
+    said, halt = {r.name: unregistered(r, records, given.stop_roles) for r in given.records}, _order(_stops(given, records))
+    if not given.governed:
+        return Decision(status=DeploymentStatus(), records=said, marks=_marks(given, records))
+    since = given.orphan or Orphan(since=now.replace(microsecond=0), stop_at=orphan_stop(given.entries, now))
+    orphan = since if running(given.pods) and (given.entries or given.orphan) else None
+    wake = orphan.stop_at if orphan and orphan.stop_at and now < orphan.stop_at else None
+    ended = _ended(given, (), orphan, now, halt=halt)
+    return Decision(status=DeploymentStatus(), records=said, removals=ended, marks=_marks(given, records), orphan=orphan, wake=wake)
+
+
+def ready(given: Input, spec: DeploymentSpec, records: Records, now: datetime) -> Facts:
+    """The subject and its quorums, worked out once for all checks."""
+    applying = tuple(p for p in given.procedures if isinstance(p, Procedure))
+    found = _last_known(given) if _unreadable(given) else subject(spec, workloads=given.workloads, procedures=applying)
+    fingerprint, by = found.fingerprint if found else "", _editors(given)
+    return Facts(
+        given=given,
+        spec=spec,
+        records=records,
+        procedures=applying,
+        subject=found,
+        quorums=tuple(quorum(term(p), records, fingerprint=fingerprint, now=now, editors=by) for p in applying),
+        approved=_approved(given.entries),
+        now=now,
+        stops=tuple(_stops(given, records)),
+        glass={p.name: emergencies(p, records) for p in applying},
+    )
+
+
+def _unreadable(given: Input) -> bool:
+    """Whether something is missing without which nobody can tell the subject."""
+    return bool(given.unreadable) or any(not isinstance(p, Procedure) for p in given.procedures)
+
+
+def _last_known(given: Input) -> Subject | None:
+    """The last good result counts (invariant 7)."""
+    before = given.before.subject
+    return Subject(before.fingerprint, before.components) if before else None
 
 
 def _approved(entries: Sequence[Entry]) -> Entry | None:
@@ -127,31 +161,38 @@ def _approved(entries: Sequence[Entry]) -> Entry | None:
     return next((e for e in made if not e.superseded), None) or max(made, key=lambda e: e.superseded or FOREVER, default=None)
 
 
-def _entries(given: Input, spec: DeploymentSpec, current: Current, now: datetime) -> tuple[Entry, ...]:
-    """What cannot be read gives nothing and takes nothing: what was cleared stays until its time."""
-    if not given.governed or _never(spec):
+def _entries(facts: Facts, rows: Sequence[Row]) -> tuple[Entry, ...]:
+    """Nothing for what is never cleared; what cannot be read gives nothing new."""
+    given = facts.given
+    if not given.governed or _never(given):
         return ()
-    unknown = given.unreadable or any(not isinstance(p, Procedure) for p in given.procedures)
-    return given.entries if unknown else evolved(given, current, now)
+    if _unreadable(given):
+        return _carried_on(given, facts.records, facts.now, halt=_halt(facts))
+    return evolved(given, _current(facts, rows), facts.records, facts.now)
 
 
-def _never(spec: DeploymentSpec) -> bool:
-    return spec.risk_class is RiskClass.PROHIBITED or spec.lifecycle is Lifecycle.RETIRED
+def _carried_on(given: Input, records: Records, now: datetime, *, halt: str) -> tuple[Entry, ...]:
+    entries = carried_on(given, records, now)
+    return halted(entries, now) if halt else entries
+
+
+def _never(given: Input) -> bool:
+    return isinstance(given.spec, DeploymentSpec) and (given.spec.risk_class is RiskClass.PROHIBITED or given.spec.lifecycle is Lifecycle.RETIRED)
 
 
 def _current(facts: Facts, rows: Sequence[Row]) -> Current:
     enforced = [(p, q) for p, q in zip(facts.procedures, facts.quorums, strict=True) if p.spec.enforcement is Enforcement.ENFORCE]
     ends = [_end(facts, p, q) for p, q in enforced]
     permitted = bool(ends) and all(e and facts.now < e for e in ends) and not any(r.blocks for r in rows)
-    secrets = SecretInputs.FROZEN if any(p.spec.inputs.secrets is SecretInputs.FROZEN for p, _ in enforced) else SecretInputs.ROTATABLE
+    frozen = any(p.spec.inputs.secrets is SecretInputs.FROZEN for p, _ in enforced)
     return Current(
         subject=facts.subject,
-        terms=tuple(q.term for _, q in enforced),
+        terms=tuple(q.term for _, q in enforced) if len(enforced) <= TERMS else (),
         until=min(e for e in ends if e) if permitted else None,
-        secrets=secrets,
+        secrets=SecretInputs.FROZEN if frozen else SecretInputs.ROTATABLE,
         risk_class=facts.spec.risk_class,
         audit=facts.audit,
-        stopped=bool(facts.stops) or facts.unreviewed,
+        stopped=bool(_halt(facts)),
         editors=_editors(facts.given),
     )
 
@@ -162,56 +203,36 @@ def _end(facts: Facts, procedure: Procedure, of: Quorum) -> datetime | None:
     return max((e for e in (of.until, glass.until if glass else None) if e), default=None)
 
 
-def _quorums_by_subject(facts: Facts, entries: Sequence[Entry]) -> dict[str, list[Quorum]]:
-    """The current subject under the procedures that apply; the others that stay cleared under the terms of their entries."""
-    found = {
-        e.fingerprint: [quorum(t, facts.given.records, fingerprint=e.fingerprint, now=facts.now) for t in e.terms or []]
-        for e in entries
-        if e.fingerprint and is_live(e, facts.now)
-    }
-    return found | ({facts.subject.fingerprint: list(facts.quorums)} if facts.subject else {})
+def _orphan(given: Input, entries: Sequence[Kept], now: datetime) -> Orphan | None:
+    """A deployment that is registered again keeps its pods' time until what runs is covered or gone; what is never cleared has none."""
+    if not given.governed or _never(given):
+        return None
+    return given.orphan if uncovered(given.pods, entries, now) else None
 
 
-def _orphan(given: Input, ended: bool, entries: Sequence[Entry]) -> Orphan | None:
-    """A deployment that is registered again keeps its pods' time until what runs is covered, ended or gone."""
-    running = any(not p.held and not p.before for p in given.pods)
-    return None if ended or not running or any(not e.audit for e in entries) else given.orphan
+def _wake(given: Input, entries: Sequence[Kept], orphan: Orphan | None, at: Standing) -> datetime | None:
+    """When time alone changes something: an end and its notices, a grace, a review date, an approval, an emergency."""
+    ends = [end for k in entries for end in (k.entry.valid_until, k.stop, *_notices(k.entry.valid_until))]
+    ends += [end for g in at.glass for end in (g.until, g.due)]
+    reviews = [p.spec.review_by for p in given.procedures if isinstance(p, Procedure)]
+    asked = [(fingerprint, q.term) for fingerprint, each in at.quorums.items() for q in each]
+    asked += [(k.entry.fingerprint, t) for k in entries if k.entry.fingerprint not in at.quorums and k.entry.fingerprint for t in k.entry.terms or []]
+    approvals = [until(r, role) for of, t in asked for r in at.records.approvals.get(of, ()) for role in t.roles if role.role == r.spec.role]
+    stop = orphan.stop_at if orphan else None
+    return min((end for end in (*ends, *reviews, *approvals, stop) if end and at.now < end < FOREVER), default=None)
 
 
-def _wake(facts: Facts, entries: Sequence[Entry]) -> datetime | None:
-    """When time alone changes something: an end and its notices, a grace, a review date, an approval."""
-    records = facts.given.records
-    ends = [e.valid_until for e in entries] + [grace_end(e) for e in entries] + [stop_at(e, records, facts.now) for e in entries]
-    notices = [e.valid_until - duration(n) for e in entries if e.valid_until and e.valid_until < FOREVER for n in NOTICES]
-    glass = [at for each in facts.glass.values() for g in each for at in (g.until, g.due)]
-    reviews = [p.spec.review_by for p in facts.procedures]
-    orphan = facts.given.orphan.stop_at if facts.given.orphan else None
-    ahead = [at for at in (*ends, *notices, *glass, *_record_ends(facts), *reviews, orphan) if at and facts.now < at < FOREVER]
-    return min(ahead, default=None)
+def _notices(end: datetime | None) -> list[datetime]:
+    return [end - duration(n) for n in NOTICES] if end and end < FOREVER else []
 
 
-def _record_ends(facts: Facts) -> list[datetime]:
-    """When each approval ends by itself, under every procedure that names its role."""
-    roles = [r for p in facts.procedures for r in p.spec.approvals.roles]
-    approved = [r for r in facts.given.records if r.spec.decision is What.APPROVE]
-    by_procedure = [r.created + duration(role.valid_for) for r in approved for role in roles if role.role == r.spec.role and role.valid_for]
-    return by_procedure + [r.spec.expires for r in approved if r.spec.expires]
-
-
-def _broken(given: Input, broken: Broken, now: datetime) -> Decision:
+def _broken(given: Input, broken: Broken, records: Records, now: datetime) -> Decision:
     """The register entry cannot be read: what was decided last goes on counting, the status says what is wrong, and a Stop stops all the same."""
-    said = Said(Type.READY, "False", Reason.INVALID, broken.message)
-    stalled = Said(Type.STALLED, "True", Reason.INVALID, broken.message)
-    listed = conditions.merged([said, stalled], before=given.before.conditions, generation=given.generation, now=now)
-    stops = standing_stops(given.records, given.stop_roles) if given.governed else []
-    answer = given.before.model_copy(update={"conditions": listed, "observed_generation": given.generation} | ({"phase": Phase.STOPPED} if stops else {}))
-    orders = [r for r in given.records if r.spec.decision in (What.STOP, What.RESUME)]
-    return Decision(
-        status=answer,
-        entries=lapsed(given.entries, now) if stops else given.entries,
-        records=verdicts(orders, Standing(current=None, quorums={}, now=now, stop_roles=given.stop_roles)),
-        marks=_marks(given, stops),
-        removals=stopped(given.pods, _ordered(stops)) if stops else (),
-        told=told(given, answer),
-        orphan=given.orphan,
-    )
+    said = [Said(Type.READY, "False", Reason.INVALID, broken.message), Said(Type.STALLED, "True", Reason.INVALID, broken.message)]
+    listed = conditions.merged(said, before=given.before.conditions, generation=given.generation, now=now)
+    halt = _order(_stops(given, records))
+    phase = {"phase": Phase.STOPPED} if halt else {}
+    answer = given.before.model_copy(update={"conditions": listed, "observed_generation": given.generation, "pods": pod_counts(given), **phase})
+    entries = _kept(_carried_on(given, records, now, halt=halt) if given.governed else (), records, now)
+    at = _standing(given, entries, records, {}, now)
+    return _carried_out(given, answer, entries, replace(at, current=answer.subject.fingerprint if answer.subject else None), halt=halt)

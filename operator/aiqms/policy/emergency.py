@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from aiqms.api.procedure import Emergency
 from aiqms.api.record import Decision
-from aiqms.api.values import duration
-from aiqms.policy.approvals import authentic, by_age, withdrawn
-from aiqms.policy.facts import FOREVER, Procedure, Record
+from aiqms.api.values import FOREVER, later
+from aiqms.policy.approvals import Records
+from aiqms.policy.facts import Procedure, Record
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,14 @@ class BreakGlass:
         return self.review is None and self.due <= now
 
 
-def emergencies(procedure: Procedure, records: Sequence[Record]) -> list[BreakGlass]:
+def emergencies(procedure: Procedure, records: Records) -> tuple[BreakGlass, ...]:
     """Every Emergency that the procedure allows, oldest first: one made while a review was overdue counts for nothing."""
     terms = procedure.spec.emergency
-    if terms is None:
-        return []
-    reviewers = {r.role for r in procedure.spec.approvals.roles}
-    made = [r for r in by_age(records) if r.spec.decision is Decision.EMERGENCY and authentic(r) and r.spec.role in terms.roles]
     found: list[BreakGlass] = []
-    for record in made:
-        if not any(_unreviewed_at(e, record.created) for e in found):
-            found.append(_of(procedure.name, terms, record, records, reviewers))
-    return found
+    for record in records.authentic.get(Decision.EMERGENCY, ()):
+        if terms and record.spec.role in terms.roles and not any(_unreviewed_at(e, record.created) for e in found):
+            found.append(_of(procedure, terms, record, records))
+    return tuple(found)
 
 
 def _unreviewed_at(earlier: BreakGlass, at: datetime) -> bool:
@@ -51,14 +47,13 @@ def _unreviewed_at(earlier: BreakGlass, at: datetime) -> bool:
     return earlier.due <= at < reviewed
 
 
-def _of(procedure: str, terms: Emergency, record: Record, records: Sequence[Record], reviewers: set[str]) -> BreakGlass:
-    taken = withdrawn(records).get(record.name)
-    longest = record.created + duration(terms.max_duration)
-    until = min(longest, record.spec.expires or FOREVER, taken.created if taken else FOREVER)
-    return BreakGlass(procedure, record, until, record.created + duration(terms.review_within), review_of(record, records, reviewers))
+def _of(procedure: Procedure, terms: Emergency, record: Record, records: Records) -> BreakGlass:
+    taken = records.withdrawn.get(record.name)
+    ends = (later(record.created, terms.max_duration), record.spec.expires or FOREVER, taken.created if taken else FOREVER)
+    review = review_of(record, records, {r.role for r in procedure.spec.approvals.roles})
+    return BreakGlass(procedure.name, record, min(ends), later(record.created, terms.review_within), review)
 
 
-def review_of(emergency: Record, records: Sequence[Record], reviewers: set[str]) -> Record | None:
+def review_of(emergency: Record, records: Records, reviewers: Collection[str]) -> Record | None:
     """The first review by somebody else who holds a role that approves."""
-    found = [r for r in by_age(records) if r.spec.reviews == emergency.name and authentic(r) and r.spec.role in reviewers and r.person != emergency.person]
-    return found[0] if found else None
+    return next((r for r in records.reviews.get(emergency.name, ()) if r.spec.role in reviewers and r.person != emergency.person), None)

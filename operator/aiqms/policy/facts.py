@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 
 from aiqms.api.clearance import Entry, Orphan
@@ -13,7 +13,6 @@ from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
 
-FOREVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # an instant that a CEL timestamp can still hold
 ABSENT = "absent"  # the digest of an input that does not exist
 
 

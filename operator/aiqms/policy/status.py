@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from aiqms.api import conditions
-from aiqms.api.clearance import Entry
 from aiqms.api.conditions import Reason, Said, Type
 from aiqms.api.deployment import (
     Answerable,
@@ -23,44 +22,46 @@ from aiqms.api.deployment import (
     SubjectStatus,
     Summary,
 )
-from aiqms.api.values import duration
+from aiqms.api.procedure import RequiredRole
+from aiqms.api.values import FOREVER, duration
 from aiqms.policy.approvals import Quorum
 from aiqms.policy.checks import Facts, Row
-from aiqms.policy.clearing import grace_end, is_live, is_over, stop_at
-from aiqms.policy.facts import FOREVER, Input, Procedure, Told
+from aiqms.policy.clearing import Kept, is_live
+from aiqms.policy.facts import Input, Procedure, Told
 from aiqms.policy.subject import changed, digest
 from aiqms.policy.words import moment, plural, short
 
+LISTED = 512  # rows that a status can hold
+NOTE = 1000  # bytes of an event's note, of which the API server takes 1024
 NOTICES = ("1d", "7d", "14d")  # how long before its end a permission is announced to lapse
 JUDGED = ("approvals", "onLapse", "onChange", "inputs", "stop", "emergency", "responsibilities")
 _STALLED = {Reason.PROHIBITED, Reason.REJECTED, Reason.MODEL_MISMATCH, Reason.WORKLOAD_CLAIMED, Reason.INVALID, Reason.STOPPED, Reason.REVIEW_OVERDUE}
 
 
-def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Entry]) -> DeploymentStatus:
+def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> DeploymentStatus:
     """What people read, from what was judged and what is cleared."""
-    live = [e for e in entries if is_live(e, facts.now)]
-    own = facts.subject.fingerprint if facts.subject else None
-    phase = _phase(facts, entries, own=own)
-    ready_ = _ready(facts, rows, entries, phase)
+    controls = [r.control for r in rows]
+    phase = _phase(facts, entries)
+    said = _conditions(facts, rows, _ready(facts, rows, entries, phase))
     return DeploymentStatus(
         observed_generation=facts.given.generation,
         phase=phase,
         model=f"{facts.spec.model.name}:{facts.spec.model.version}",
         subject=_subject_status(facts),
-        serving=_serving(live, facts.now),
-        approvals=[_role_approvals(q, r.role, r.count) for q in facts.quorums for r in q.term.roles],
-        procedures=[_seen(p) for p in facts.procedures],
-        responsibilities=[Answerable(duty=r.duty, role=r.role, procedure=p.name) for p in facts.procedures for r in p.spec.responsibilities],
-        controls=[r.control for r in rows],
-        summary=_summary([r.control for r in rows]),
-        pods=_pods(facts.given),
-        conditions=conditions.merged(_conditions(facts, rows, ready_), before=facts.given.before.conditions, generation=facts.given.generation, now=facts.now),
+        serving=_serving(entries, facts.now),
+        approvals=[_role_approvals(q, r, facts.now) for q in facts.quorums for r in q.term.roles][:LISTED],
+        procedures=[_seen(p) for p in facts.procedures][:64],
+        responsibilities=[Answerable(duty=r.duty, role=r.role, procedure=p.name) for p in facts.procedures for r in p.spec.responsibilities][:256],
+        controls=controls[:LISTED],
+        summary=_summary(controls),
+        pods=pod_counts(facts.given),
+        conditions=conditions.merged(said, before=facts.given.before.conditions, generation=facts.given.generation, now=facts.now),
     )
 
 
-def _serving(live: Sequence[Entry], now: datetime) -> Serving | None:
-    for entry in live:
-        if entry.fingerprint and entry.valid_until:
+def _serving(entries: Sequence[Kept], now: datetime) -> Serving | None:
+    for entry in (k.entry for k in entries):
+        if entry.fingerprint and entry.valid_until and is_live(entry, now):
             return Serving(fingerprint=entry.fingerprint, valid_until=entry.valid_until, notice=notice(entry.valid_until, now))
     return None
 
@@ -76,35 +77,35 @@ def _seen(procedure: Procedure) -> ProcedureSeen:
     return ProcedureSeen(name=procedure.name, revision=procedure.spec.revision, enforcement=procedure.spec.enforcement, parts=parts)
 
 
-def _phase(facts: Facts, entries: Sequence[Entry], *, own: str | None) -> Phase:
+def _phase(facts: Facts, entries: Sequence[Kept]) -> Phase:
     if facts.stops or facts.unreviewed:
         return Phase.STOPPED
     if facts.spec.risk_class is RiskClass.PROHIBITED:
         return Phase.PROHIBITED
     if facts.spec.lifecycle is Lifecycle.RETIRED:
         return Phase.RETIRED
-    live = [e for e in entries if is_live(e, facts.now)]
-    if any(e.audit or e.fingerprint == own for e in live):
+    live = [k.entry for k in entries if is_live(k.entry, facts.now)]
+    if any(e.audit or (facts.subject and e.fingerprint == facts.subject.fingerprint) for e in live):
         return Phase.RUNNING
     if live:
         return Phase.CHANGE_PENDING
-    return Phase.STOPPED if any(is_over(e, facts.given.records, facts.now) for e in entries) else Phase.HELD
+    return Phase.STOPPED if entries and all(k.over(facts.now) for k in entries) else Phase.HELD
 
 
-def _ready(facts: Facts, rows: Sequence[Row], entries: Sequence[Entry], phase: Phase) -> Said:
+def _ready(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept], phase: Phase) -> Said:
     """About the current subject: False while it waits."""
     if not facts.given.governed:
         how = f"kubectl label namespace {facts.given.namespace} aiqms.dev/governed=true"
         return Said(Type.READY, "False", Reason.NAMESPACE_NOT_GOVERNED, f"the gate does not judge namespace {facts.given.namespace}; to have it judged: {how}")
-    failing = [r for r in rows if r.blocks]
-    glass = [r for r in rows if r.control.reason == Reason.EMERGENCY_IN_FORCE and r.control.id == "emergency"]
+    failing = sorted((r for r in rows if r.blocks), key=lambda r: r.control.reason not in _STALLED)  # what waiting does not mend comes first
+    glass = next((r.control for r in rows if r.control.id == "emergency" and r.control.reason == Reason.EMERGENCY_IN_FORCE), None)
     if phase is Phase.RUNNING and glass and not failing:
-        return Said(Type.READY, "True", Reason.EMERGENCY_IN_FORCE, glass[0].control.message)
+        return Said(Type.READY, "True", Reason.EMERGENCY_IN_FORCE, glass.message)
     if phase is Phase.RUNNING and facts.audit:
         return Said(Type.READY, "True", Reason.AUDIT, f"only procedures in Audit apply: nothing is held; {_count(rows)}")
     if failing:
         return Said(Type.READY, "False", Reason(failing[0].control.reason), _blocked(failing, facts, entries))
-    until = next((e.valid_until for e in entries if e.valid_until and not e.superseded), FOREVER)
+    until = next((k.entry.valid_until for k in entries if k.entry.valid_until and not k.entry.superseded), FOREVER)
     end = f" until {moment(until)}" if until < FOREVER else ""
     return Said(Type.READY, "True", Reason.APPROVED, f"{short(facts.subject.fingerprint if facts.subject else None)} is cleared{end}")
 
@@ -114,12 +115,12 @@ def _count(rows: Sequence[Row]) -> str:
     return f"{plural(len(bad), 'control')} would block" if bad else "no control would block"
 
 
-def _blocked(failing: Sequence[Row], facts: Facts, entries: Sequence[Entry]) -> str:
+def _blocked(failing: Sequence[Row], facts: Facts, entries: Sequence[Kept]) -> str:
     """The first thing to mend, how many more there are, and what happens to the pods that run."""
     first, more = failing[0].control, len(failing) - 1
     name = f"{first.procedure}: " if first.procedure else ""
     tail = f"; and {plural(more, 'control')} more" if more else ""
-    stops = [at for e in entries for at in (stop_at(e, facts.given.records, facts.now), grace_end(e)) if at and at > facts.now]
+    stops = [k.stop for k in entries if k.stop and k.stop > facts.now]
     end = f"; pods that run are stopped at {moment(min(stops))}" if stops else ""
     return f"{name}{first.message}{tail}{end}"
 
@@ -131,17 +132,18 @@ def _subject_status(facts: Facts) -> SubjectStatus | None:
     return SubjectStatus(fingerprint=facts.subject.fingerprint, components=facts.subject.components, changed=changed(facts.subject.components, before))
 
 
-def _role_approvals(of: Quorum, role: str, required: int) -> RoleApprovals:
-    given = of.of(role)
-    until = of.until if of.until and of.until < FOREVER else None
-    return RoleApprovals(role=role, procedure=of.term.procedure, required=required, given=len(given), by=[r.person[:253] for r in given], valid_until=until)
+def _role_approvals(of: Quorum, role: RequiredRole, now: datetime) -> RoleApprovals:
+    given = of.of(role.role)
+    by = [r.person[:253] for r in given]
+    return RoleApprovals(role=role.role, procedure=of.term.procedure, required=role.count, given=len(given), by=by, valid_until=of.lasts(role, now))
 
 
 def _summary(controls: Sequence[Control]) -> Summary:
     return Summary(**{key: sum(c.result is result for c in controls) for key, result in zip(Summary.model_fields, Result, strict=True)})
 
 
-def _pods(given: Input) -> PodCounts:
+def pod_counts(given: Input) -> PodCounts:
+    """How many pods run, are held, and were there before the gate."""
     here = [p for p in given.pods if not p.going]
     return PodCounts(running=sum(not p.held for p in here), held=sum(p.held for p in here), before=sum(p.before for p in here))
 
@@ -168,9 +170,14 @@ def told(given: Input, now: DeploymentStatus) -> tuple[Told, ...]:
     """Events, each when its answer changes: phase, subject or reason; an end that comes near; another revision of a procedure."""
     help_ = f" (kubectl qms explain aimd/{given.name} -n {given.namespace})"
     return tuple(
-        Told(t.kind, t.reason, t.note[: 1000 - len(help_)] + (help_ if t.kind == "Warning" else ""))
+        Told(t.kind, t.reason, _within(t.note, NOTE - len(help_)) + (help_ if t.kind == "Warning" else ""))
         for t in (*_turn(given, now), *_ahead(given, now), *_revised(given, now))
     )
+
+
+def _within(text: str, octets: int) -> str:
+    """The beginning of the text that fits, as UTF-8."""
+    return text.encode()[:octets].decode(errors="ignore")
 
 
 def _turn(given: Input, now: DeploymentStatus) -> list[Told]:

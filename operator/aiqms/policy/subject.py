@@ -1,4 +1,4 @@
-"""The subject: what exactly is approved, by its fingerprint. Any change of a component is another subject (DESIGN invariant 4)."""
+"""The subject: what exactly is approved, by its fingerprint. Any change of a component is another subject (invariant 4)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def subject(spec: DeploymentSpec, *, workloads: Sequence[WorkloadFacts], procedu
         return None
     components = Components(
         model=digest(spec.model.dump()),
-        data=digest(sorted((d.dump() for d in spec.datasets), key=lambda d: (d["name"], d["version"], d["use"], d["digest"]))),
+        data=digest(sorted((d.dump() for d in spec.datasets), key=lambda d: sorted(d.items()))),
         purpose=digest({"intendedPurpose": spec.intended_purpose, "riskClass": spec.risk_class, "role": spec.role}),
         workload=digest({f"{w.ref.api_version} {w.ref}": workload_part(w) for w in workloads}),
         procedures=digest({p.name: p.spec.since for p in procedures if p.spec.enforcement is Enforcement.ENFORCE}),

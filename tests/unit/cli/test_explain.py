@@ -36,7 +36,7 @@ def status(**changes: Any) -> Json:
         "phase": "ChangePending",
         "model": "credit-llm:4.2.0",
         "subject": {"fingerprint": NEW, "components": {}, "changed": ["model", "workload"]},
-        "serving": {"fingerprint": OLD, "validUntil": "2027-02-20T10:00:00Z"},
+        "serving": {"fingerprint": OLD, "validUntil": "2027-02-20T10:00:00.970390Z"},
         "approvals": [
             {"role": "model-owner", "procedure": "high-risk-inference", "required": 1, "given": 1, "by": ["alice"]},
             {"role": "risk-manager", "procedure": "high-risk-inference", "required": 2, "given": 1, "by": ["bob"]},
@@ -210,7 +210,7 @@ def test_a_condition_is_told_where_no_control_says_the_same() -> None:
 def test_when_pods_will_be_stopped_is_told_in_any_case() -> None:
     ends = "1 of 2 given; pods that run are stopped at 2027-02-20 10:00:00 UTC"
     state = status(pods={}, conditions=[{"type": "Ready", "status": "False", "reason": "ApprovalMissing", "message": ends}])
-    assert f"  … {ends}" in text(facts(state)).splitlines()
+    assert "  … pods that run are stopped at 2027-02-20 10:00:00 UTC" in text(facts(state)).splitlines()
 
 
 @pytest.mark.parametrize(("type_", "value", "told"), [("Ready", "True", False), ("Reconciling", "True", True), ("Stalled", "True", True)])

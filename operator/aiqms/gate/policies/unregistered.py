@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from aiqms.gate.cel import CREATED, DEVICE_ENV, IS_DEVICE, IS_GUARDED, PLAIN_RUNTIMES, SPEC_CHANGED, listed, names, regex
 from aiqms.gate.policy import UNLABELLED, Check, Policy, rule
-from aiqms.gate.rules import GOVERNED, HARMLESS_GUARDED, HOST_PATHS, LABEL, NO_DEVICE, STRONG_CAPABILITIES
+from aiqms.gate.rules import GOVERNED, HARMLESS_GUARDED, HOST_PATHS, LABEL, NO_DEVICE, PLAIN_HOST_PATHS, STRONG_CAPABILITIES
 
 REMEDY = f"set label {LABEL} to the name of its AIModelDeployment (kubectl qms explain --help)"
 NAMELESS = f"GPU pod must name its AIModelDeployment: {REMEDY}"
@@ -14,8 +14,11 @@ ASKS = f"({listed('limits')}.exists(k, {IS_DEVICE}) || {listed('requests')}.exis
 
 # Of the pod `POD` (an expression that takes its place), what its container `c` may not have
 GIVES_DEVICE = f"e.name.matches({DEVICE_ENV}) && (has(e.valueFrom) || !(e.?value.orValue('') in {names(NO_DEVICE)}))"
+# The first part of a name that hands out devices: a key that nobody suspects brings the rest
+HALVES = ["_VISIBLE_DEVICES"[:length] for length in range(2, 17)]
 BUILDS_NAME = (
-    "'NVIDIA_VISIBLE_DEVICES'.startsWith(e.prefix) || 'CUDA_VERSION'.startsWith(e.prefix) || e.prefix.startsWith('NVIDIA_') || e.prefix.endsWith('_VISIBLE_')"
+    "'NVIDIA_VISIBLE_DEVICES'.startsWith(e.prefix) || 'CUDA_VERSION'.startsWith(e.prefix) || e.prefix.startsWith('NVIDIA_')"
+    f" || {names(HALVES)}.exists(half, e.prefix.endsWith(half))"
 )
 STRONG = (
     "s.?privileged.orValue(false) || s.?windowsOptions.?hostProcess.orValue(false)"
@@ -26,7 +29,7 @@ IN_CONTAINER: tuple[Check, ...] = (
     (f"has(c.env) && c.env.exists(e, {GIVES_DEVICE})", f"env that hands out GPUs (NVIDIA_VISIBLE_DEVICES and the like) needs an AIModelDeployment: {REMEDY}"),
     (
         f"has(c.envFrom) && c.envFrom.exists(e, e.?prefix.orValue('') != '' && ({BUILDS_NAME}))",
-        f"envFrom with a prefix that can build NVIDIA_VISIBLE_DEVICES: use another prefix, or {REMEDY}",
+        f"envFrom with a prefix that can build NVIDIA_VISIBLE_DEVICES or the like: use another prefix, or {REMEDY}",
     ),
     (
         f"has(c.securityContext) && [c.securityContext].exists(s, {STRONG})",
@@ -36,16 +39,19 @@ IN_CONTAINER: tuple[Check, ...] = (
 EACH = "(dyn(POD.spec.containers) + dyn(POD.spec.?initContainers.orValue([])) + dyn(POD.spec.?ephemeralContainers.orValue([]))).exists(c, BAD)"
 
 # What its spec may not have
-APART_FROM = "s != '' && !h.startsWith(s + '/') && !(s + '/').startsWith(h)"
-SAFE_PATH = f"[v.hostPath.path.endsWith('/') ? v.hostPath.path : v.hostPath.path + '/'].all(h, !h.matches(r'//|/[.]/') && {APART_FROM})"
+# A path without a slash before it is taken from where the container runtime was started, which is the root.
+PLAIN_PATH = f"{names(PLAIN_HOST_PATHS)}.exists(s, h.startsWith(s + '/'))"
+APART = f"{names(HOST_PATHS)}.all(s, !h.startsWith(s + '/') && !(s + '/').startsWith(h))"
+SAFE_PATH = f"[v.hostPath.path.endsWith('/') ? v.hostPath.path : v.hostPath.path + '/'].all(h, !h.matches(r'^[^/]|//|/[.]/') && ({PLAIN_PATH} || {APART}))"
 IN_SPEC: tuple[Check, ...] = (
     (f"has(POD.spec.resources) && [dyn(POD.spec)].exists(c, {ASKS})", NAMELESS),
     ("has(POD.spec.resourceClaims)", f"pod with resource claims must name its AIModelDeployment: {REMEDY}"),
     (f"has(POD.spec.runtimeClassName) && !(POD.spec.runtimeClassName in {PLAIN_RUNTIMES})", f"runtimeClassName may give GPUs: leave it out, or {REMEDY}"),
     (
-        f"has(POD.spec.volumes) && POD.spec.volumes.exists(v, has(v.hostPath) && !{names(HOST_PATHS)}.all(s, {SAFE_PATH}))",
-        f"hostPath reaches devices, drivers or the container runtime: mount another path, or {REMEDY}",
+        f"has(POD.spec.volumes) && POD.spec.volumes.exists(v, has(v.hostPath) && !{SAFE_PATH})",
+        f"hostPath reaches devices, drivers, the container runtime or what the node executes: mount another path, or {REMEDY}",
     ),
+    ("POD.spec.?hostPID.orValue(false)", f"hostPID reaches the files and processes of cleared pods on its node: leave it out, or {REMEDY}"),
     ("POD.spec.?securityContext.?windowsOptions.?hostProcess.orValue(false)", f"host processes reach every device: drop them, or {REMEDY}"),
 )
 NODE_BY_HAND: Check = (f"{CREATED} && object.spec.?nodeName.orValue('') != ''", "nodeName set by hand goes round the scheduler: use nodeSelector or affinity")
