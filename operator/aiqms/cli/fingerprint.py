@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aiqms.api.crds import PROCEDURE
-from aiqms.cli import offline
+from aiqms.cli import manifests, offline
 from aiqms.cli.terminal import Format, Output, print_value
 
 HELP = """Prints the fingerprint of the subject that manifests make, without a cluster: what an approval of them has to name.
@@ -25,9 +25,9 @@ def command(
     values: Annotated[Path | None, typer.Option("--values", help="The values that the chart is installed with, where they change gate.")] = None,
     output: Format = Output.TEXT,
 ) -> None:
-    manifests = offline.read(files, namespace=namespace)
-    found = offline.subjects(manifests, offline.rules(values))
-    if not manifests.of_kind(PROCEDURE.kind):
+    given = manifests.read(files, namespace=namespace)
+    found = offline.subjects(given, offline.rules(values))
+    if not given.of_kind(PROCEDURE.kind):
         typer.echo("warning: no QMSProcedure among these manifests; where one applies in the cluster, the fingerprint there is another", err=True)
     rows = [{"namespace": where, "name": name, "fingerprint": s.fingerprint, "components": s.components.dump()} for (where, name), s in found.items()]
     if output is not Output.TEXT:

@@ -7,10 +7,10 @@ from typing import NoReturn
 
 import typer
 
-from aiqms.cli import explain, fingerprint
+from aiqms.cli import approve, explain, fingerprint, lint, pending, status, stop
 from aiqms.cli.connection import CannotAsk
-from aiqms.cli.offline import OfflineError
-from aiqms.cli.terminal import Exit
+from aiqms.cli.manifests import OfflineError
+from aiqms.cli.terminal import Exit, NotDone
 
 app = typer.Typer(
     name="kubectl-qms",
@@ -27,15 +27,22 @@ def _commands() -> None:
     """So that one command alone is still a command."""
 
 
+app.command(name="status", help=status.HELP)(status.command)
+app.command(name="pending", help=pending.HELP)(pending.command)
 app.command(name="explain", help=explain.HELP)(explain.command)
+app.command(name="approve", help=approve.APPROVE)(approve.approve)
+app.command(name="reject", help=approve.REJECT)(approve.reject)
+app.command(name="stop", help=stop.STOP)(stop.stop)
+app.command(name="resume", help=stop.RESUME)(stop.resume)
 app.command(name="fingerprint", help=fingerprint.HELP)(fingerprint.command)
+app.command(name="lint", help=lint.HELP)(lint.command)
 
 
 def main() -> None:
     """The entry point. Errors are one line that says what to do, never a stack trace."""
     try:
         app()
-    except OfflineError as error:
+    except (OfflineError, NotDone) as error:
         _give_up(error, Exit.NO)
     except CannotAsk as error:
         _give_up(error, Exit.CANNOT_ASK)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ from aiqms.api.crds import DEPLOYMENT, PROCEDURE
 from aiqms.api.deployment import DeploymentSpec, Workload
 from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.values import Json
+from aiqms.cli.manifests import Manifest, Manifests, OfflineError
 from aiqms.cluster.inputs import SECRETS, content
 from aiqms.gate.defaults import defaulted
 from aiqms.gate.normal import inputs, template
@@ -23,39 +23,9 @@ from aiqms.policy.facts import Procedure, WorkloadFacts
 from aiqms.policy.procedures import applies
 from aiqms.policy.subject import Subject, digest, subject
 
-_RESOURCES = {"configmaps": "ConfigMap", "resourceclaims": "ResourceClaim", "resourceclaimtemplates": "ResourceClaimTemplate"}
+RESOURCES = {"configmaps": "ConfigMap", "resourceclaims": "ResourceClaim", "resourceclaimtemplates": "ResourceClaimTemplate"}
+MALFORMED = (AttributeError, KeyError, TypeError)  # what reading a pod template of another form than Kubernetes' ends in
 M = TypeVar("M", bound=BaseModel)
-SUFFIXES = (".yaml", ".yml", ".json")
-
-
-class OfflineError(Exception):
-    """The manifests do not tell: what is missing or wrong, in which object, and what to give."""
-
-
-@dataclass(frozen=True)
-class Manifests:
-    """Objects as they are applied, and the namespace of those that name none."""
-
-    objects: Sequence[Json]
-    namespace: str = "default"
-
-    def find(self, kind: str, namespace: str, name: str) -> Json | None:
-        """The last object of that identity, as apply would leave it."""
-        found = [o for o in self.objects if o["kind"] == kind and o["metadata"]["name"] == name and self.place(o) == namespace]
-        return found[-1] if found else None
-
-    def place(self, obj: Json) -> str:
-        """The object's namespace."""
-        return str(obj["metadata"].get("namespace") or self.namespace)
-
-    def of_kind(self, kind: str) -> list[Json]:
-        """All objects of a kind."""
-        return [o for o in self.objects if o["kind"] == kind]
-
-
-def read(paths: Iterable[Path], *, namespace: str = "default") -> Manifests:
-    """Every object of the files, and of the manifests in the folders. Raises OfflineError, naming the file."""
-    return Manifests([o for path in paths for file in _files(path) for o in _objects(file)], namespace)
 
 
 def rules(values: Path | None) -> Rules:
@@ -63,8 +33,15 @@ def rules(values: Path | None) -> Rules:
     if values is None:
         return DEFAULTS
     gate = _gate(values)
-    plain, published = gate.get("plainResources", DEFAULTS.plain_resources), gate.get("publishedConfigMaps", DEFAULTS.published_config_maps)
-    return replace(DEFAULTS, plain_resources=tuple(plain), published_config_maps=tuple(published))
+    lists = {
+        "plain_resources": "plainResources",
+        "device_env": "deviceEnv",
+        "plain_runtimes": "plainRuntimes",
+        "exempt_namespaces": "exemptNamespaces",
+        "published_config_maps": "publishedConfigMaps",
+    }
+    given = {name: tuple(gate[key]) for name, key in lists.items() if isinstance(gate.get(key), list)}
+    return replace(DEFAULTS, **given)  # type: ignore[arg-type]
 
 
 def _gate(values: Path) -> Json:
@@ -78,62 +55,51 @@ def _gate(values: Path) -> Json:
     return gate
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise OfflineError(f"{path} does not exist: give files or folders of manifests")
-    return sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES) if path.is_dir() else [path]
-
-
-def _objects(file: Path) -> list[Json]:
-    try:
-        documents = [d for d in yaml.safe_load_all(file.read_text()) if d]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OfflineError(f"{file}: {error}") from error
-    items = [i for d in documents for i in (d.get("items") or [] if isinstance(d, dict) and d.get("kind") == "List" else [d])]
-    bad = next((i for i in items if not (isinstance(i, dict) and i.get("kind") and isinstance(i.get("metadata"), dict) and i["metadata"].get("name"))), None)
-    if bad is not None:
-        raise OfflineError(f"{file}: an object lacks kind or metadata.name: {str(bad)[:100]}")
-    return items
-
-
 def subjects(manifests: Manifests, rules: Rules) -> dict[tuple[str, str], Subject]:
     """The subject of each AIModelDeployment, by namespace and name. Raises OfflineError where the manifests do not tell."""
     found = manifests.of_kind(DEPLOYMENT.kind)
     if not found:
         raise OfflineError(f"no {DEPLOYMENT.kind} in these manifests: give the file of the register entry too")
-    return {(manifests.place(o), o["metadata"]["name"]): one(manifests, o, rules) for o in found}
+    return {(manifests.place(m.obj), m.name): one(manifests, m, rules) for m in found}
 
 
-def one(manifests: Manifests, deployment: Json, rules: Rules) -> Subject:
+def one(manifests: Manifests, deployment: Manifest, rules: Rules) -> Subject:
     """The subject of one AIModelDeployment. Raises OfflineError where the manifests do not tell."""
-    namespace, name = manifests.place(deployment), deployment["metadata"]["name"]
-    spec = _parsed(DeploymentSpec, deployment, f"{DEPLOYMENT.kind} {name}")
-    procedures = [p for p in map(_procedure, manifests.of_kind(PROCEDURE.kind)) if _applies(manifests, p, spec, namespace)]
-    workloads = [_workload(manifests, ref, namespace, name, rules) for ref in spec.workloads]
+    namespace = manifests.place(deployment.obj)
+    spec = _parsed(DeploymentSpec, deployment)
+    procedures = [p for p in map(procedure, manifests.of_kind(PROCEDURE.kind)) if _applies(manifests, p, spec, namespace)]
+    workloads = [_workload(manifests, ref, namespace, deployment.name, rules) for ref in spec.workloads]
     made = subject(spec, workloads=workloads, procedures=procedures)
     assert made, "every workload was found"
     return made
 
 
-def _parsed(model: type[M], obj: Json, what: str) -> M:
+def _parsed(model: type[M], manifest: Manifest) -> M:
     try:
-        return model.model_validate(obj.get("spec") or {})
+        return model.model_validate(manifest.obj.get("spec") or {})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise OfflineError(f"{what}: spec.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        where = f"{manifest.file}:{manifest.line('spec', *first['loc'])}: {manifest.kind} {manifest.name}"
+        raise OfflineError(f"{where}: spec.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _procedure(obj: Json) -> Procedure:
-    return Procedure(obj["metadata"]["name"], _parsed(ProcedureSpec, obj, f"{PROCEDURE.kind} {obj['metadata']['name']}"))
+def procedure(manifest: Manifest) -> Procedure:
+    """A procedure as the decision core takes it. Raises OfflineError, naming the field."""
+    return Procedure(manifest.name, _parsed(ProcedureSpec, manifest))
 
 
 def _applies(manifests: Manifests, procedure: Procedure, spec: DeploymentSpec, namespace: str) -> bool:
     to = procedure.spec.applies_to
-    known = next((o for o in manifests.of_kind("Namespace") if o["metadata"]["name"] == namespace), None)
+    known = namespace_labels(manifests, namespace)
     if to.namespace_selector and known is None:
         raise OfflineError(f"{PROCEDURE.kind} {procedure.name} selects namespaces by label: give the manifest of Namespace {namespace} too")
-    labels = {"kubernetes.io/metadata.name": namespace} | ((known or {"metadata": {}})["metadata"].get("labels") or {})
-    return applies(to, spec=spec, namespace=namespace, labels=labels)
+    return applies(to, spec=spec, namespace=namespace, labels={"kubernetes.io/metadata.name": namespace} | (known or {}))
+
+
+def namespace_labels(manifests: Manifests, namespace: str) -> dict[str, str] | None:
+    """Of the Namespace's manifest; None where it is not among them."""
+    found = [m.obj for m in manifests.of_kind("Namespace") if m.name == namespace]
+    return dict(found[-1]["metadata"].get("labels") or {}) if found else None
 
 
 def _workload(manifests: Manifests, ref: Workload, namespace: str, name: str, rules: Rules) -> WorkloadFacts:
@@ -142,9 +108,11 @@ def _workload(manifests: Manifests, ref: Workload, namespace: str, name: str, ru
         raise OfflineError(f"{DEPLOYMENT.kind} {name}: spec.workloads names {ref}, which is not in these manifests: give its file too")
     try:
         pod = pod_of(defaulted(found))
+        normal, reads = template(pod, rules), inputs(pod, rules)
     except ValueError as error:
         raise OfflineError(str(error)) from error
-    normal, reads = template(pod, rules), inputs(pod, rules)
+    except MALFORMED as error:
+        raise OfflineError(f"{ref}: its pod template is none that Kubernetes would take (kubectl apply --dry-run=server says where)") from error
     return WorkloadFacts(
         ref=ref,
         template=normal,
@@ -157,7 +125,7 @@ def _workload(manifests: Manifests, ref: Workload, namespace: str, name: str, ru
 
 def _content(manifests: Manifests, reference: str, namespace: str, ref: Workload) -> str:
     resource, name = reference.split("/", 1)
-    found = manifests.find(_RESOURCES[resource], namespace, name)
+    found = manifests.find(RESOURCES[resource], namespace, name)
     if found is None:
-        raise OfflineError(f"{ref} reads {_RESOURCES[resource]} {name}, whose content is part of the subject and not in these manifests: give its file too")
+        raise OfflineError(f"{ref} reads {RESOURCES[resource]} {name}, whose content is part of the subject and not in these manifests: give its file too")
     return content(found)
