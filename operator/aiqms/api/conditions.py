@@ -20,6 +20,7 @@ class Type(StrEnum):
     APPROVED = "Approved"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
+    EMERGENCY = "Emergency"
 
 
 class Reason(StrEnum):

@@ -200,7 +200,7 @@ class Applier:
 def _ended(decision: Decision) -> list[Told]:
     """One event for all the pods that ended for the same reason."""
     reasons = Counter(r.why for r in decision.removals)
-    return [Told("Warning", "PodsStopped", f"{plural(count, 'pod')} stopped: {why}") for why, count in reasons.items()]
+    return [Told("Warning", "PodsStopped", f"{plural(count, 'pod')} ended: {why}") for why, count in reasons.items()]
 
 
 def restricted(wanted: Mapping[str, list[Entry]], before: Mapping[str, list[Entry]], now: datetime) -> dict[str, list[Entry]]:

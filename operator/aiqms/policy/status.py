@@ -149,11 +149,17 @@ def pod_counts(given: Input) -> PodCounts:
 
 
 def _conditions(facts: Facts, rows: Sequence[Row], ready_: Said) -> list[Said]:
-    said = [ready_, _approved_condition(rows)]
+    said = [ready_, _approved_condition(rows), *_emergency_condition(rows)]
     if ready_.status == "True" or facts.spec.lifecycle is Lifecycle.RETIRED:
         return said
     stalled = ready_.reason in _STALLED
     return [*said, Said(Type.STALLED if stalled else Type.RECONCILING, "True", ready_.reason, ready_.message)]
+
+
+def _emergency_condition(rows: Sequence[Row]) -> list[Said]:
+    """Present while an Emergency is in force or waits for its review."""
+    broken = next((r.control for r in rows if r.control.id == "emergency"), None)
+    return [Said(Type.EMERGENCY, "True", Reason(broken.reason), broken.message)] if broken else []
 
 
 def _approved_condition(rows: Sequence[Row]) -> Said:
@@ -182,7 +188,8 @@ def _within(text: str, octets: int) -> str:
 
 def _turn(given: Input, now: DeploymentStatus) -> list[Told]:
     ready_ = now.conditions[0]
-    return [] if _answer(given.before) == _answer(now) else [Told("Normal" if ready_.status == "True" else "Warning", ready_.reason, ready_.message)]
+    calm = ready_.status == "True" and ready_.reason != Reason.EMERGENCY_IN_FORCE
+    return [] if _answer(given.before) == _answer(now) else [Told("Normal" if calm else "Warning", ready_.reason, ready_.message)]
 
 
 def _answer(status_: DeploymentStatus) -> tuple[object, ...]:
@@ -191,12 +198,12 @@ def _answer(status_: DeploymentStatus) -> tuple[object, ...]:
 
 
 def _ahead(given: Input, now: DeploymentStatus) -> list[Told]:
-    before = given.before.serving
-    if now.serving is None or not now.serving.notice or (before and before == now.serving):
+    serving = now.serving
+    if serving is None or not serving.notice or given.before.serving == serving:
         return []
-    said = (
-        f"the permission of {short(now.serving.fingerprint)} ends at {moment(now.serving.valid_until)}, in at most {now.serving.notice}: have it approved anew"
-    )
+    current = now.subject is not None and now.subject.fingerprint == serving.fingerprint
+    what = "have it approved anew" if current else "have the subject that waits approved"
+    said = f"the permission of {short(serving.fingerprint)} ends at {moment(serving.valid_until)}, in at most {serving.notice}: {what}"
     return [Told("Warning", Reason.LAPSE_AHEAD, said)]
 
 
