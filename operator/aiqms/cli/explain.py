@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
+from aiqms.cli.arguments import Deployment
 from aiqms.cli.connection import connect
 from aiqms.cli.explanation import explain
 from aiqms.cli.reading import gather
 from aiqms.cli.terminal import Context, Exit, Format, Namespace, Output, print_lines, print_value, terminal_width
 from aiqms.cli.text import lines
 
-KINDS = ("aimd", "aimodeldeployment", "aimodeldeployments", "aimodeldeployment.aiqms.dev", "aimodeldeployments.aiqms.dev")
 HELP = """Says whether an AIModelDeployment may run, what stands in the way, who can lift it, and what they run.
 
 A GPU pod in a governed namespace needs three things: the label aiqms.dev/deployment: NAME in its workload's pod template,
@@ -23,20 +21,7 @@ Ends with 0 if what is wanted now is cleared, 1 if not or if nothing of that nam
 3 if the cluster could not be asked."""
 
 
-def deployment_name(value: str) -> str:
-    """The name in [aimd/]NAME. Raises BadParameter for another kind."""
-    kind, slash, name = value.rpartition("/")
-    if slash and kind.lower() not in KINDS:
-        raise typer.BadParameter(f"explain knows AIModelDeployments: write aimd/{name}, not {value}")
-    return name
-
-
-def command(
-    name: Annotated[str, typer.Argument(metavar="[aimd/]NAME", help="The deployment.", callback=deployment_name)],
-    namespace: Namespace = None,
-    context: Context = None,
-    output: Format = Output.TEXT,
-) -> None:
+def command(name: Deployment, namespace: Namespace = None, context: Context = None, output: Format = Output.TEXT) -> None:
     explanation = explain(gather(connect(context=context, namespace=namespace), name))
     if output is Output.TEXT:
         print_lines(lines(explanation, width=terminal_width()))

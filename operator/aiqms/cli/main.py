@@ -10,7 +10,7 @@ import typer
 from aiqms.cli import approve, explain, fingerprint, lint, pending, status, stop
 from aiqms.cli.connection import CannotAsk
 from aiqms.cli.manifests import OfflineError
-from aiqms.cli.terminal import Exit, NotDone
+from aiqms.cli.terminal import Declined, Exit, NotDone
 
 app = typer.Typer(
     name="kubectl-qms",
@@ -42,6 +42,9 @@ def main() -> None:
     """The entry point. Errors are one line that says what to do, never a stack trace."""
     try:
         app()
+    except Declined as said:
+        typer.echo(said, err=True)
+        sys.exit(Exit.NO)
     except (OfflineError, NotDone) as error:
         _give_up(error, Exit.NO)
     except CannotAsk as error:

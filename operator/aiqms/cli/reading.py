@@ -52,14 +52,15 @@ def gather(connection: Connection, name: str) -> Facts:
 
     Raises NotInstalled, Refused when the deployment itself may not be read, and CannotAsk.
     """
-    facts = Facts(namespace=connection.namespace, name=name, deployment=_deployment(connection, name), governed=_governed(connection))
+    facts = Facts(namespace=connection.namespace, name=name, deployment=deployment_of(connection, name), governed=_governed(connection))
     if facts.deployment is None:
         return replace(facts, registered=_registered(connection), pods=_labelled(connection, name))
     status = facts.deployment.get("status") or {}
     return replace(facts, who_may=_who_may(connection, _short_of(status)), rejections=_rejections(connection, name, status))
 
 
-def _deployment(connection: Connection, name: str) -> Json | None:
+def deployment_of(connection: Connection, name: str) -> Json | None:
+    """The AIModelDeployment, None where nothing of that name is registered. Raises NotInstalled, Refused and CannotAsk."""
     try:
         return connection.get(f"{_REGISTER}/namespaces/{connection.namespace}/aimodeldeployments/{name}")
     except Refused as refusal:
@@ -83,7 +84,8 @@ def _readable(connection: Connection, path: str, query: dict[str, str] | None = 
         raise
 
 
-def _items(connection: Connection, path: str, query: dict[str, str] | None = None) -> list[Json] | None:
+def readable_items(connection: Connection, path: str, query: dict[str, str] | None = None) -> list[Json] | None:
+    """The objects of a list; None where this person may not read it."""
     found = _readable(connection, path, query)
     return None if found is None else found.get("items") or []
 
@@ -94,18 +96,24 @@ def _governed(connection: Connection) -> bool | None:
 
 
 def _registered(connection: Connection) -> tuple[str, ...]:
-    found = _items(connection, f"{_REGISTER}/namespaces/{connection.namespace}/aimodeldeployments")
+    found = readable_items(connection, f"{_REGISTER}/namespaces/{connection.namespace}/aimodeldeployments")
     return tuple(sorted(item["metadata"]["name"] for item in found or []))
 
 
 def _labelled(connection: Connection, name: str) -> int | None:
-    found = _items(connection, f"/api/v1/namespaces/{connection.namespace}/pods", {"labelSelector": f"{LABEL}={name}"})
+    found = readable_items(connection, f"/api/v1/namespaces/{connection.namespace}/pods", {"labelSelector": f"{LABEL}={name}"})
     return None if found is None else len(found)
+
+
+def records_of(connection: Connection, name: str) -> tuple[Json, ...] | None:
+    """The records about one deployment; None where this person may not read them."""
+    found = readable_items(connection, f"{_REGISTER}/namespaces/{connection.namespace}/approvalrecords")
+    return None if found is None else tuple(r for r in found if r["spec"].get("deployment") == name)
 
 
 def _rejections(connection: Connection, name: str, status: Json) -> tuple[Json, ...]:
     subject = (status.get("subject") or {}).get("fingerprint")
-    found = _items(connection, f"{_REGISTER}/namespaces/{connection.namespace}/approvalrecords") or []
+    found = records_of(connection, name) or ()
     return tuple(r for r in found if _rejects(r["spec"], name, subject) and (r.get("status") or {}).get("counts", True))
 
 
@@ -121,8 +129,8 @@ def _who_may(connection: Connection, roles: list[str]) -> tuple[tuple[str, WhoMa
     if not roles:
         return ()
     here = f"{_RBAC}/namespaces/{connection.namespace}"
-    bindings = [_items(connection, path) for path in (f"{here}/rolebindings", f"{_RBAC}/clusterrolebindings")]
-    near, far = _items(connection, f"{here}/roles"), _items(connection, f"{_RBAC}/clusterroles")
+    bindings = [readable_items(connection, path) for path in (f"{here}/rolebindings", f"{_RBAC}/clusterrolebindings")]
+    near, far = readable_items(connection, f"{here}/roles"), readable_items(connection, f"{_RBAC}/clusterroles")
     rules = _by_name("Role", near or []) | (_by_the_charts_names(roles) if far is None else _by_name("ClusterRole", far))
     readable, known = [b for found in bindings for b in found or []], None not in (*bindings, near, far)
     return tuple((role, WhoMay(holders(role, readable, rules), known, me=_mine(connection, role))) for role in roles)

@@ -26,6 +26,14 @@ class Exit(IntEnum):
     CANNOT_ASK = 3  # the cluster does not answer, or does not let this person read
 
 
+class Declined(Exception):
+    """The person was asked, and said no."""
+
+
+class NotDone(Exception):
+    """What the person asked for was not done. The text says why and what to do."""
+
+
 class Output(StrEnum):
     TEXT = "text"
     JSON = "json"
@@ -43,9 +51,9 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if console.is_terminal else None
 
 
-def print_lines(lines: Iterable[Line]) -> None:
-    """Lines with their styles, which appear on a terminal alone. No text is taken for markup."""
-    console = Console(highlight=False)
+def print_lines(lines: Iterable[Line], *, err: bool = False) -> None:
+    """Lines with their styles, which appear on a terminal alone. No text is taken for markup. err: to standard error."""
+    console = Console(highlight=False, stderr=err)
     for line in lines:
         console.print(Text(line.text, line.style), soft_wrap=True)
 

@@ -31,7 +31,7 @@ def lines(explanation: Explanation, *, width: int | None) -> Iterator[Line]:
     for row in explanation.controls:
         yield from _row(row, _label(row, explanation).ljust(column), explanation.namespace, width)
     for note in explanation.notes:
-        yield from _wrapped(note, "  … ", "    ", width)
+        yield from wrapped(note, "  … ", "    ", width)
     for step in explanation.steps:
         yield from _step(step)
 
@@ -45,7 +45,7 @@ def _headline(explanation: Explanation, width: int | None) -> Iterator[Line]:
         yield Line(head + " " * _GAP + subject, style)
     else:
         yield Line(head, style)
-        yield from _wrapped(subject, "  ", "  ", width)
+        yield from wrapped(subject, "  ", "  ", width)
 
 
 def _subject(explanation: Explanation) -> str:
@@ -60,10 +60,10 @@ def _label(row: Row, explanation: Explanation) -> str:
 
 
 def _row(row: Row, label: str, namespace: str, width: int | None) -> Iterator[Line]:
-    for line in _wrapped(row.message, f"  {MARKS[row.result]} {label}  ", " " * 6, width):
+    for line in wrapped(row.message, f"  {MARKS[row.result]} {label}  ", " " * 6, width):
         yield Line(line.text, STYLES[row.result])
     if row.role:
-        yield from _wrapped(f"who may: {_who(row, namespace)}", " " * 6, " " * 8, width)
+        yield from wrapped(f"who may: {_who(row, namespace)}", " " * 6, " " * 8, width)
 
 
 def _who(row: Row, namespace: str) -> str:
@@ -75,12 +75,13 @@ def _who(row: Row, namespace: str) -> str:
     return f"nobody yet; bind somebody: kubectl create rolebinding {row.role}s --clusterrole aiqms-role-{row.role} --group {row.role}s -n {namespace}"
 
 
-def _wrapped(text: str, first: str, rest: str, width: int | None) -> Iterator[Line]:
+def wrapped(text: str, first: str, rest: str, width: int | None, style: str = "") -> Iterator[Line]:
+    """Text behind `first`, its further lines behind `rest`; one line where width is None. Words are never broken."""
     if width is None:
-        yield Line(first + text)
+        yield Line(first + text, style)
         return
     for line in textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False):
-        yield Line(line)
+        yield Line(line, style)
 
 
 def _step(step: Step) -> Iterator[Line]:

@@ -67,8 +67,8 @@ def test_wrong_usage_ends_with_2(arguments: tuple[str, ...], nowhere: tuple[path
     assert run(*arguments, kubeconfig=nowhere[0]).returncode == 2
 
 
-def test_another_kind_is_told_which_one_explain_knows(nowhere: tuple[pathlib.Path, int]) -> None:
-    assert "explain knows AIModelDeployments: write aimd/x, not pod/x" in run("explain", "pod/x", kubeconfig=nowhere[0]).stderr
+def test_another_kind_is_told_which_one_is_known(nowhere: tuple[pathlib.Path, int]) -> None:
+    assert "this command knows AIModelDeployments: write aimd/x, not pod/x" in run("explain", "pod/x", kubeconfig=nowhere[0]).stderr
 
 
 def test_the_help_that_refusals_name_says_how_to_register(tmp_path: pathlib.Path) -> None:
