@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from aiqms.cli import approve, explain, fingerprint, lint, pending, status, stop
+from aiqms.cli import approve, doctor, explain, fingerprint, lint, pending, status, stop
 from aiqms.cli.connection import CannotAsk
 from aiqms.cli.manifests import OfflineError
 from aiqms.cli.terminal import Declined, Exit, NotDone
@@ -36,6 +36,7 @@ app.command(name="stop", help=stop.STOP)(stop.stop)
 app.command(name="resume", help=stop.RESUME)(stop.resume)
 app.command(name="fingerprint", help=fingerprint.HELP)(fingerprint.command)
 app.command(name="lint", help=lint.HELP)(lint.command)
+app.command(name="doctor", help=doctor.HELP)(doctor.command)
 
 
 def main() -> None:
