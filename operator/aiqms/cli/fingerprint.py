@@ -25,7 +25,7 @@ def command(
     values: Annotated[Path | None, typer.Option("--values", help="The values that the chart is installed with, where they change gate.")] = None,
     output: Format = Output.TEXT,
 ) -> None:
-    given = manifests.read(files, namespace=namespace)
+    given = offline.Manifests(manifests.read(files, namespace=namespace).objects, namespace)
     found = offline.subjects(given, offline.rules(values))
     if not given.of_kind(PROCEDURE.kind):
         typer.echo("warning: no QMSProcedure among these manifests; where one applies in the cluster, the fingerprint there is another", err=True)

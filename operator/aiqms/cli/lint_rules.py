@@ -13,7 +13,7 @@ from aiqms.api.crds import CLEARANCE, DEPLOYMENT, KINDS, PROCEDURE, RECORD
 from aiqms.api.values import API_VERSION, GROUP, Json
 from aiqms.cli.lint_reach import mapping, mappings, reaches
 from aiqms.cli.lint_schema import wrong
-from aiqms.cli.manifests import Manifest, Manifests, Step
+from aiqms.cli.manifests import Manifest, Sources, Step
 from aiqms.cli.offline import MALFORMED, namespace_labels
 from aiqms.gate.defaults import defaulted
 from aiqms.gate.normal import inputs
@@ -84,12 +84,12 @@ class Work:
 class Linted:
     """What rules look at. given: every manifest; rules: of the gate; approvals_take: how long people take to approve."""
 
-    given: Manifests
+    given: Sources
     rules: Rules
     approvals_take: timedelta
 
     @cached_property
-    def manifests(self) -> Manifests:
+    def manifests(self) -> Sources:
         """Each object once."""
         return self.given.applied()
 
@@ -128,7 +128,7 @@ class Linted:
 
     def may_be_governed(self, namespace: str) -> bool:
         """Not exempt, and its manifest, if it is among these, has the label."""
-        labels = namespace_labels(self.manifests, namespace)
+        labels = namespace_labels(self.manifests.objects, namespace)
         return namespace not in (*ALWAYS_EXEMPT, *self.rules.exempt_namespaces) and (labels is None or GOVERNED in labels)
 
 
@@ -272,7 +272,7 @@ def procedure(lint: Linted) -> Iterator[Found]:
     procedures = [p for m in lint.manifests.of_kind(PROCEDURE.kind) if (p := wrong(m)[0]) is not None]
     for entry in lint.register if procedures else []:
         spec, namespace = wrong(entry)[0], lint.manifests.place(entry.obj)
-        labels = namespace_labels(lint.manifests, namespace)
+        labels = namespace_labels(lint.manifests.objects, namespace)
         if spec is None or (labels is None and any(p.applies_to.namespace_selector for p in procedures)):
             continue
         known = {"kubernetes.io/metadata.name": namespace} | (labels or {})
@@ -335,7 +335,7 @@ def governed(lint: Linted) -> Iterator[Found]:
         if GOVERNED in labels and manifest.name in exempt:
             yield manifest, at, f"this namespace is exempt, nothing in it is judged: remove label {GOVERNED}"
     for work in lint.labelled:
-        labels_here = namespace_labels(lint.manifests, work.namespace)
+        labels_here = namespace_labels(lint.manifests.objects, work.namespace)
         if labels_here is not None and GOVERNED not in labels_here:
             message = f"namespace {work.namespace} is not governed, so these pods run without approval: set label {GOVERNED} of the Namespace to true"
             yield work.found(("metadata", "labels", LABEL), message)
@@ -375,7 +375,7 @@ def findings(lint: Linted) -> list[Finding]:
     return sorted(found, key=lambda f: (f.file, f.line))
 
 
-def _finding(rule: str, manifests: Manifests, manifest: Manifest, path: Path, message: str) -> Finding:
+def _finding(rule: str, manifests: Sources, manifest: Manifest, path: Path, message: str) -> Finding:
     return Finding(
         rule=rule,
         file=manifest.file,

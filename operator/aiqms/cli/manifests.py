@@ -66,16 +66,11 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Manifests:
-    """Objects as they are applied, and the namespace of those that name none."""
+class Sources:
+    """Manifests in the order in which they were given, and the namespace of those that name none."""
 
     all: Sequence[Manifest]
     namespace: str = "default"
-
-    def find(self, kind: str, namespace: str, name: str) -> Json | None:
-        """The last object of that identity, as apply would leave it."""
-        found = [m.obj for m in self.of_kind(kind) if m.name == name and self.place(m.obj) == namespace]
-        return found[-1] if found else None
 
     def identity(self, manifest: Manifest) -> tuple[str, str, str, str]:
         """What tells objects apart: API group, kind, namespace and name; one that the API server names is like no other."""
@@ -83,9 +78,14 @@ class Manifests:
         name = manifest.obj["metadata"].get("name") or f"{manifest.file}:{manifest.line()}"
         return group, manifest.kind, self.place(manifest.obj), str(name)
 
-    def applied(self) -> Manifests:
+    def applied(self) -> Sources:
         """Each object once: of one that is given twice, the last, as apply would leave it."""
         return replace(self, all=list({self.identity(m): m for m in self.all}.values()))
+
+    @property
+    def objects(self) -> list[Json]:
+        """What was given, without where."""
+        return [m.obj for m in self.all]
 
     def place(self, obj: Json) -> str:
         """The object's namespace."""
@@ -96,9 +96,9 @@ class Manifests:
         return [m for m in self.all if m.kind == kind]
 
 
-def read(paths: Iterable[Path], *, namespace: str = "default") -> Manifests:
+def read(paths: Iterable[Path], *, namespace: str = "default") -> Sources:
     """Every object of the files, of the manifests in the folders, and of standard input for `-`. Raises OfflineError, naming file and line."""
-    return Manifests([m for path in paths for name, text in _texts(path) for m in _manifests(name, text)], namespace)
+    return Sources([m for path in paths for name, text in _texts(path) for m in _manifests(name, text)], namespace)
 
 
 def _texts(path: Path) -> Iterator[tuple[str, str]]:

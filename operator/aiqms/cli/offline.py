@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from aiqms.api.crds import DEPLOYMENT, PROCEDURE
 from aiqms.api.deployment import DeploymentSpec, Workload
 from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.values import Json
-from aiqms.cli.manifests import Manifest, Manifests, OfflineError
+from aiqms.cli.manifests import OfflineError
 from aiqms.cluster.inputs import SECRETS, content
 from aiqms.gate.defaults import defaulted
 from aiqms.gate.normal import inputs, template
@@ -26,6 +27,27 @@ from aiqms.policy.subject import Subject, digest, subject
 RESOURCES = {"configmaps": "ConfigMap", "resourceclaims": "ResourceClaim", "resourceclaimtemplates": "ResourceClaimTemplate"}
 MALFORMED = (AttributeError, KeyError, TypeError)  # what reading a pod template of another form than Kubernetes' ends in
 M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """Objects as they are applied, and the namespace of those that name none."""
+
+    objects: Sequence[Json]
+    namespace: str = "default"
+
+    def find(self, kind: str, namespace: str, name: str) -> Json | None:
+        """The last object of that identity, as apply would leave it."""
+        found = [o for o in self.of_kind(kind) if o["metadata"].get("name") == name and self.place(o) == namespace]
+        return found[-1] if found else None
+
+    def place(self, obj: Json) -> str:
+        """The object's namespace."""
+        return str(obj["metadata"].get("namespace") or self.namespace)
+
+    def of_kind(self, kind: str) -> list[Json]:
+        """All objects of a kind."""
+        return [o for o in self.objects if o["kind"] == kind]
 
 
 def rules(values: Path | None) -> Rules:
@@ -60,45 +82,43 @@ def subjects(manifests: Manifests, rules: Rules) -> dict[tuple[str, str], Subjec
     found = manifests.of_kind(DEPLOYMENT.kind)
     if not found:
         raise OfflineError(f"no {DEPLOYMENT.kind} in these manifests: give the file of the register entry too")
-    return {(manifests.place(m.obj), m.name): one(manifests, m, rules) for m in found}
+    return {(manifests.place(o), o["metadata"]["name"]): one(manifests, o, rules) for o in found}
 
 
-def one(manifests: Manifests, deployment: Manifest, rules: Rules) -> Subject:
+def one(manifests: Manifests, deployment: Json, rules: Rules) -> Subject:
     """The subject of one AIModelDeployment. Raises OfflineError where the manifests do not tell."""
-    namespace = manifests.place(deployment.obj)
-    spec = _parsed(DeploymentSpec, deployment)
-    procedures = [p for p in map(procedure, manifests.of_kind(PROCEDURE.kind)) if _applies(manifests, p, spec, namespace)]
-    workloads = [_workload(manifests, ref, namespace, deployment.name, rules) for ref in spec.workloads]
+    namespace, name = manifests.place(deployment), deployment["metadata"]["name"]
+    spec = _parsed(DeploymentSpec, deployment, f"{DEPLOYMENT.kind} {name}")
+    procedures = [p for p in map(_procedure, manifests.of_kind(PROCEDURE.kind)) if _applies(manifests, p, spec, namespace)]
+    workloads = [_workload(manifests, ref, namespace, name, rules) for ref in spec.workloads]
     made = subject(spec, workloads=workloads, procedures=procedures)
     assert made, "every workload was found"
     return made
 
 
-def _parsed(model: type[M], manifest: Manifest) -> M:
+def _parsed(model: type[M], obj: Json, what: str) -> M:
     try:
-        return model.model_validate(manifest.obj.get("spec") or {})
+        return model.model_validate(obj.get("spec") or {})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = f"{manifest.file}:{manifest.line('spec', *first['loc'])}: {manifest.kind} {manifest.name}"
-        raise OfflineError(f"{where}: spec.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise OfflineError(f"{what}: spec.{'.'.join(map(str, first['loc']))}: {first['msg']} (kubectl qms lint says more)") from error
 
 
-def procedure(manifest: Manifest) -> Procedure:
-    """A procedure as the decision core takes it. Raises OfflineError, naming the field."""
-    return Procedure(manifest.name, _parsed(ProcedureSpec, manifest))
+def _procedure(obj: Json) -> Procedure:
+    return Procedure(obj["metadata"]["name"], _parsed(ProcedureSpec, obj, f"{PROCEDURE.kind} {obj['metadata']['name']}"))
 
 
 def _applies(manifests: Manifests, procedure: Procedure, spec: DeploymentSpec, namespace: str) -> bool:
     to = procedure.spec.applies_to
-    known = namespace_labels(manifests, namespace)
+    known = namespace_labels(manifests.objects, namespace)
     if to.namespace_selector and known is None:
         raise OfflineError(f"{PROCEDURE.kind} {procedure.name} selects namespaces by label: give the manifest of Namespace {namespace} too")
     return applies(to, spec=spec, namespace=namespace, labels={"kubernetes.io/metadata.name": namespace} | (known or {}))
 
 
-def namespace_labels(manifests: Manifests, namespace: str) -> dict[str, str] | None:
+def namespace_labels(objects: Sequence[Json], namespace: str) -> dict[str, str] | None:
     """Of the Namespace's manifest; None where it is not among them."""
-    found = [m.obj for m in manifests.of_kind("Namespace") if m.name == namespace]
+    found = [o for o in objects if o["kind"] == "Namespace" and o["metadata"].get("name") == namespace]
     return dict(found[-1]["metadata"].get("labels") or {}) if found else None
 
 
