@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
+from aiqms.api.values import duration
 from aiqms.cli import doctor_crds, doctor_namespaces, doctor_operator, doctor_policies, doctor_probes, doctor_rights
 from aiqms.cli.connection import Refused, connect
 from aiqms.cli.doctor_reading import Cluster
 from aiqms.cli.doctor_rows import Result, Row, found, unknown
+from aiqms.cli.manifests import duration_text
 from aiqms.cli.terminal import Context, Exit, Format, Output, print_lines, print_value, terminal_width
 from aiqms.cli.text import Line
 from aiqms.policy.words import plural
@@ -89,10 +91,11 @@ def _not_made(refusal: Refused) -> Row:
 def command(
     *,
     accept: Annotated[list[str] | None, typer.Option("--accept", help="What is found and meant, as powers/Group/platform or namespaces/*; repeatable.")] = None,
+    patience: Annotated[str, typer.Option("--patience", help="How long the operator may take to see a change.", callback=duration_text)] = "60s",
     context: Context = None,
     output: Format = Output.TEXT,
 ) -> None:
-    rows = examined(Cluster(connect(context=context, namespace=None)), accept or [])
+    rows = examined(Cluster(connect(context=context, namespace=None), duration(patience).total_seconds()), accept or [])
     if output is Output.TEXT:
         print_lines(lines(rows, terminal_width()))
     else:

@@ -16,7 +16,6 @@ from aiqms.gate.rules import OPERATOR_NAMESPACE
 from aiqms.policy.words import plural
 
 OLDEST = (1, 36)  # the first Kubernetes with MutatingAdmissionPolicy on by default
-PATIENCE = 60  # seconds in which the operator has looked at everything, and has let go of what is cleared
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR_NAMESPACE}/leases/{OPERATOR}"
 LOOK = f"kubectl get deployment,pods,lease -n {OPERATOR_NAMESPACE}; kubectl logs deployment/{OPERATOR} -n {OPERATOR_NAMESPACE}"
 
@@ -77,7 +76,7 @@ def lease(cluster: Cluster) -> Iterator[Row]:
 
 
 def status(cluster: Cluster) -> Iterator[Row]:
-    """Check `status`: no register entry has waited longer than PATIENCE for the operator to look at its latest change."""
+    """Check `status`: the operator has looked at the latest change of each register entry."""
     entries = cluster.every(f"{OURS}/aimodeldeployments")
     rows = [row for entry in entries if (row := _stale(entry, cluster)) is not None]
     yield from rows or [ok(f"the operator has seen the latest change of {plural(len(entries), 'register entry', 'register entries')}")]
@@ -86,7 +85,7 @@ def status(cluster: Cluster) -> Iterator[Row]:
 def _stale(entry: Json, cluster: Cluster) -> Row | None:
     metadata, seen = entry["metadata"], (entry.get("status") or {}).get("observedGeneration", 0)
     age = cluster.age(_last_written(metadata))
-    if seen >= metadata["generation"] or age < PATIENCE:
+    if seen >= metadata["generation"] or age < cluster.patience:
         return None
     what = f"generation {metadata['generation']} was written {age:.0f} s ago, and the operator has seen {seen or 'none'}"
     return found(what, LOOK, f"{metadata['namespace']}/{metadata['name']}")
@@ -119,7 +118,7 @@ def pods(cluster: Cluster) -> Iterator[Row]:
     clearances, rows = cluster.clearances(), []
     for pod in cluster.pods:
         namespace = pod["metadata"]["namespace"]
-        old_enough = cluster.age(pod["metadata"]["creationTimestamp"]) > PATIENCE
+        old_enough = cluster.age(pod["metadata"]["creationTimestamp"]) > cluster.patience
         if namespace in cluster.governed and namespace in clearances and old_enough:
             rows += _of_pod(pod, clearances[namespace], cluster)
     yield from rows or [ok("no pod is held that is cleared, and none runs that is not")]

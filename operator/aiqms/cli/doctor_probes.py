@@ -22,12 +22,16 @@ ASK_OTHERS = "run doctor with an account that may (a dry run asks for the same r
 
 @dataclass(frozen=True)
 class Probe:
-    """policy: which one has to act; what: in words; attempts: what is tried, by namespace; judge: whether the answer is right."""
+    """policy: which one has to act; what: in words; attempts: what is tried, by namespace; judge: whether the answer is right.
+
+    also: another policy that may be the first to say no, for the API server asks them in no order.
+    """
 
     policy: str
     what: str
     attempts: Callable[[Cluster], Iterator[tuple[str, Attempt]]]
     judge: Callable[[Probe, Answer], Row]
+    also: str = ""
 
 
 def refused(probe: Probe, answer: Answer) -> Row:
@@ -88,7 +92,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("aiqms-cleared", "an uncleared pod that names its node", once(attempts.with_node), not_bound),
     Probe("aiqms-stopped", "a pod of a stopped deployment", attempts.stopped_pod, is_held),
     Probe("aiqms-label", "another label on a pod", attempts.other_label, refused),
-    Probe("aiqms-label", "a release of a held pod by hand", attempts.release, refused),
+    Probe("aiqms-label", "a release of a held pod by hand", attempts.release, refused, also="aiqms-steady"),
     Probe("aiqms-binding", "a binding that brings a subject", once(attempts.binding), refused),
     Probe("aiqms-interactive", "a session into a governed namespace without the right", attempts.session, refused),
     Probe("aiqms-frozen", "a change of a ConfigMap that a cleared pod reads", attempts.frozen_input, refused),

@@ -43,9 +43,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Everything that checks look at. Reading raises Refused where this person may not, CannotAsk where nobody answers."""
+    """Everything that checks look at. Reading raises Refused where this person may not, CannotAsk where nobody answers.
+
+    patience: seconds in which the operator has looked at everything, and has let go of what is cleared.
+    """
 
     connection: Connection
+    patience: float = 60
     _lists: dict[str, list[Json]] = field(default_factory=dict)
 
     def get(self, path: str) -> Json:

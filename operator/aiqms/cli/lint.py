@@ -30,21 +30,13 @@ def _known(names: list[str] | None) -> list[str]:
     return names or []
 
 
-def _duration(value: str) -> str:
-    try:
-        duration(value)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    return value
-
-
 def command(
     *,
     files: Annotated[list[Path] | None, typer.Option("--filename", "-f", help="A manifest, a folder of them, or - for standard input; repeatable.")] = None,
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Of objects that name none.")] = "default",
     values: Annotated[Path | None, typer.Option("--values", help="The values that the chart is installed with, where they change gate.")] = None,
     ignore: Annotated[list[str] | None, typer.Option("--ignore", help="A rule to leave out; repeatable.", callback=_known)] = None,
-    approvals_take: Annotated[str, typer.Option("--approvals-take", help="How long people take to approve, for rule deadline.", callback=_duration)] = "1d",
+    approvals_take: Annotated[str, typer.Option("--approvals-take", help="How long people take, for rule deadline.", callback=manifests.duration_text)] = "1d",
     rules: Annotated[bool, typer.Option("--rules", help="Print the rules, and end.")] = False,
     output: Format = Output.TEXT,
 ) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import typer
 import yaml
 
-from aiqms.api.values import Json
+from aiqms.api.values import Json, duration
 
 STDIN = Path("-")
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -99,6 +100,15 @@ class Sources:
 def read(paths: Iterable[Path], *, namespace: str = "default") -> Sources:
     """Every object of the files, of the manifests in the folders, and of standard input for `-`. Raises OfflineError, naming file and line."""
     return Sources([m for path in paths for name, text in _texts(path) for m in _manifests(name, text)], namespace)
+
+
+def duration_text(value: str) -> str:
+    """An option's value that is a duration. Raises BadParameter."""
+    try:
+        duration(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return value
 
 
 def _texts(path: Path) -> Iterator[tuple[str, str]]:
