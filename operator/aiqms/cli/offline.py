@@ -20,7 +20,7 @@ from aiqms.gate.defaults import defaulted
 from aiqms.gate.normal import inputs, template
 from aiqms.gate.rules import DEFAULTS, LABEL, Rules
 from aiqms.gate.workload import pod_of
-from aiqms.policy.facts import Procedure, WorkloadFacts
+from aiqms.policy.facts import ABSENT, Procedure, WorkloadFacts
 from aiqms.policy.procedures import applies
 from aiqms.policy.subject import Subject, digest, subject
 
@@ -31,10 +31,11 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Manifests:
-    """Objects as they are applied, and the namespace of those that name none."""
+    """Objects as they are applied, and the namespace of those that name none. absent: kind, namespace and name of what is known not to be there."""
 
     objects: Sequence[Json]
     namespace: str = "default"
+    absent: frozenset[tuple[str, str, str]] = frozenset()
 
     def find(self, kind: str, namespace: str, name: str) -> Json | None:
         """The last object of that identity, as apply would leave it."""
@@ -145,6 +146,8 @@ def _workload(manifests: Manifests, ref: Workload, namespace: str, name: str, ru
 
 def _content(manifests: Manifests, reference: str, namespace: str, ref: Workload) -> str:
     resource, name = reference.split("/", 1)
+    if (RESOURCES[resource], namespace, name) in manifests.absent:
+        return ABSENT
     found = manifests.find(RESOURCES[resource], namespace, name)
     if found is None:
         raise OfflineError(f"{ref} reads {RESOURCES[resource]} {name}, whose content is part of the subject and not in these manifests: give its file too")
