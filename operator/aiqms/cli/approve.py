@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from aiqms.api.record import Decision
+from aiqms.api.values import Json
 from aiqms.cli import case as cases
 from aiqms.cli import change, decision, screen
 from aiqms.cli.arguments import Deployment, DryRun, Expires, Rationale, Role, Subject, Yes
+from aiqms.cli.authority import one_of, only
 from aiqms.cli.case import Case
 from aiqms.cli.connection import connect
 from aiqms.cli.decision import How, Wish
-from aiqms.cli.rights import binding
 from aiqms.cli.terminal import Context, Format, Namespace, NotDone, Output, terminal_width
 from aiqms.policy.words import short
 
@@ -129,33 +130,23 @@ def role_to_approve(case: Case, about: str, *, renew: bool) -> str:
     mine = [r for r in asked if (cases.given(case, subject=about, role=r) is not None) == renew]
     held = case.rights.of(mine, Decision.APPROVE)
     best = [r for r in held if not cases.elsewhere(case, r)] or held
-    if not mine and not renew:
-        return asked[0]  # refused with the record that is there already
-    return _one(case, best, mine or asked, Decision.APPROVE)
+    if not best and not renew and (before := _own(case, about)):
+        raise NotDone(f"{_already(before)}; what is missing is by {' and '.join(asked)}, by other people")
+    return one_of(case, best, mine or asked, Decision.APPROVE)
+
+
+def _own(case: Case, about: str) -> Json | None:
+    """An approval of the subject by this person, in any role."""
+    return next((r for p in case.places if (r := cases.given(case, subject=about, role=p.role))), None)
+
+
+def _already(record: Json) -> str:
+    said = (record.get("status") or {}).get("message") or f"on {record['metadata']['creationTimestamp'][:10]}"
+    return f"you approved it already (apr/{record['metadata']['name']}: {said})"
 
 
 def _renewal(case: Case) -> str:
     return "; to approve again before that ends, add --renew" if any(case.me in p.by for p in case.places) else ""
-
-
-def only(case: Case, roles: list[str], decided: Decision) -> str:
-    """The one of these roles in which the person may decide so. Raises NotDone where there is none, BadParameter where there are several."""
-    known = list(dict.fromkeys(roles))
-    return _one(case, case.rights.of(known, decided), known, decided)
-
-
-def _one(case: Case, held: list[str], asked: list[str], decided: Decision) -> str:
-    if len(held) > 1:
-        raise typer.BadParameter(f"you hold {' and '.join(held)}: choose with --role", param_hint="--role")
-    if held:
-        return held[0]
-    if len(asked) == 1:
-        decision.require_right(case.rights, case.me, asked[0], decided)
-    roles, gives = " and ".join(asked) or "no role at all", binding(asked[0] if asked else "ROLE", f"user {case.me}", case.namespace)
-    raise NotDone(
-        f"{case.name} waits for {roles}, and you ({case.me}) hold none of them by name in namespace {case.namespace}: "
-        f"each takes verb {decided.lower()} on approvalroles.aiqms.dev under its name; a RoleBinding gives one, such as: {gives}"
-    )
 
 
 def refuse_early(case: Case, about: str, role: str, *, renew: bool) -> None:
@@ -164,8 +155,7 @@ def refuse_early(case: Case, about: str, role: str, *, renew: bool) -> None:
     decision.require_right(case.rights, case.me, role, Decision.APPROVE)
     before = cases.given(case, subject=about, role=role)
     if before and not renew:
-        said = (before.get("status") or {}).get("message") or f"on {before['metadata']['creationTimestamp'][:10]}"
-        raise NotDone(f"you approved it already (apr/{before['metadata']['name']}: {said}); to approve again before that ends, add --renew")
+        raise NotDone(f"{_already(before)}; to approve again before that ends, add --renew")
     if about == case.fingerprint and cases.barred(case, role):
         raise NotDone(f"you last changed {case.name}, and the procedure wants others to approve it: another {role} has to")
 

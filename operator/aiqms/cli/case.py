@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from aiqms.api.record import Decision
 from aiqms.api.values import Json
 from aiqms.cli.connection import Connection
-from aiqms.cli.reading import deployment_of, readable_items, records_of
+from aiqms.cli.reading import deployment_of, procedures_of, records_of
 from aiqms.cli.rights import Rights, whoami
 from aiqms.gate.rules import EDITOR
 
-_PROCEDURES = "/apis/aiqms.dev/v1alpha1/qmsprocedures"
 ASKS_EDITORS = "approvals/author"  # the control of procedures under DistinctFromEditors
 
 
@@ -88,9 +87,7 @@ def read(connection: Connection, name: str) -> Case:
     """Everything that may be read about a deployment and who asks. Raises NotInstalled, Refused and CannotAsk."""
     deployment = deployment_of(connection, name)
     case = Case(connection=connection, rights=Rights(connection), me=whoami(connection), name=name, deployment=deployment)
-    found = readable_items(connection, _PROCEDURES)
-    procedures = None if found is None else {p["metadata"]["name"]: p.get("spec") or {} for p in found}
-    return replace(case, records=records_of(connection, name), procedures=procedures)
+    return replace(case, records=records_of(connection, name), procedures=procedures_of(connection))
 
 
 def again(case: Case) -> Case:
@@ -126,9 +123,15 @@ def stops(case: Case) -> list[Json]:
 
 
 def unreviewed(case: Case) -> list[Json]:
-    """Emergencies that were allowed and that nobody reviewed, newest first."""
-    reviewed = {r["spec"]["reviews"] for r in case.records or () if r["spec"].get("reviews") and counts(r)}
-    made = of(case.records, Decision.EMERGENCY)
+    """Emergencies of the deployment that were allowed and that nobody reviewed, newest first."""
+    return unreviewed_of(case.records)
+
+
+def unreviewed_of(records: Iterable[Json] | None) -> list[Json]:
+    """The same of any records."""
+    known = list(records or ())
+    reviewed = {r["spec"]["reviews"] for r in known if r["spec"].get("reviews") and counts(r)}
+    made = of(known, Decision.EMERGENCY)
     return [r for r in made if r["metadata"]["name"] not in reviewed and (r.get("status") or {}).get("reason") not in ("EmergencyNotAllowed", "NotAuthorized")]
 
 

@@ -160,8 +160,13 @@ def make(connection: Connection, wish: Wish, how: How) -> Exit:
     if how.output is Output.TEXT:
         print_lines(outcome(record, dry_run=how.dry_run, width=terminal_width()))
     else:
-        print_value(record, how.output)
+        print_value(for_programs(record), how.output)
     return Exit.YES if how.dry_run or waits(record) or (record.get("status") or {}).get("counts", True) else Exit.NO
+
+
+def for_programs(record: Json) -> Json:
+    """The record without what only the API server cares for, as kubectl prints it."""
+    return record | {"metadata": {k: v for k, v in record["metadata"].items() if k != "managedFields"}}
 
 
 def waits(record: Json) -> bool:

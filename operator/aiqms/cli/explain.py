@@ -7,7 +7,7 @@ import typer
 from aiqms.cli.arguments import Deployment
 from aiqms.cli.connection import connect
 from aiqms.cli.explanation import explain
-from aiqms.cli.reading import gather
+from aiqms.cli.facts import gather
 from aiqms.cli.terminal import Context, Exit, Format, Namespace, Output, print_lines, print_value, terminal_width
 from aiqms.cli.text import lines
 

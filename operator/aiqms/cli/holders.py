@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiqms.api.record import Decision
 from aiqms.api.values import GROUP, Json
 from aiqms.cli.connection import Connection
 from aiqms.cli.reading import readable_items
-from aiqms.cli.rights import RESOURCE, Rights, verb_of
+from aiqms.cli.rights import RESOURCE, verb_of
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
@@ -45,6 +45,12 @@ class Bindings:
         giver = next((name for (_, name), rules in sorted(clusterwide.items()) if any(_gives(rule, role, verb) for rule in rules)), "")
         return WhoMay(holders(role, self.bindings, self.roles | clusterwide, verb=verb), self.known, me=me, giver=giver)
 
+    def holding(self, role: str) -> WhoMay:
+        """Who may decide anything at all in the role."""
+        each = [self.may(role, decision) for decision in Decision]
+        people = dict.fromkeys(p for may in each for p in may.people)
+        return WhoMay(tuple(people), self.known, giver=next((may.giver for may in each if may.giver), ""))
+
 
 def bindings_in(connection: Connection) -> Bindings:
     """The bindings that reach the connection's namespace, and the rules that they bind."""
@@ -57,15 +63,6 @@ def bindings_in(connection: Connection) -> Bindings:
         cluster_roles=None if far is None else _by_name("ClusterRole", far),
         known=None not in (*bound, near, far),
     )
-
-
-def who_may(connection: Connection, asked: Iterable[tuple[str, Decision]]) -> dict[tuple[str, Decision], WhoMay]:
-    """Who may decide so, for each role and decision."""
-    wanted = list(dict.fromkeys(asked))
-    if not wanted:
-        return {}
-    rights, bindings = Rights(connection), bindings_in(connection)
-    return {(role, decision): bindings.may(role, decision, me=rights.decides(role, decision)) for role, decision in wanted}
 
 
 def _by_name(kind: str, roles: Iterable[Json]) -> Rules:
@@ -93,15 +90,3 @@ def _gives(rule: Json, role: str, verb: str) -> bool:
 
 def _right(role: str, verb: str) -> dict[str, str]:
     return {"apiGroups": GROUP, "resources": RESOURCE, "verbs": verb, "resourceNames": role}
-
-
-def said(may: WhoMay, *, bind: str) -> str:
-    """Who may, in words. bind: the command that makes somebody one, shown where nobody is and it would work."""
-    names: Sequence[str] = [*(["you"] if may.me else []), *may.people]
-    if names:
-        return ", ".join(names) + ("" if may.known else ", perhaps others (you may not read their bindings)")
-    if not may.known:
-        return "not you; others (you may not read their bindings)"
-    if not may.giver:
-        return "nobody, and no ClusterRole gives it: whoever installs the chart adds the role to its value roles"
-    return f"nobody yet; whoever may bind roles here runs: {bind}"

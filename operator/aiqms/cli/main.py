@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
 import typer
 
-from aiqms.cli import approve, doctor, explain, fingerprint, lint, pending, status, stop
+from aiqms.cli import approve, doctor, emergency, explain, fingerprint, lint, pending, status, stop, withdraw
 from aiqms.cli.connection import CannotAsk
 from aiqms.cli.manifests import OfflineError
 from aiqms.cli.terminal import Declined, Exit, NotDone
@@ -32,8 +33,11 @@ app.command(name="pending", help=pending.HELP)(pending.command)
 app.command(name="explain", help=explain.HELP)(explain.command)
 app.command(name="approve", help=approve.APPROVE)(approve.approve)
 app.command(name="reject", help=approve.REJECT)(approve.reject)
+app.command(name="withdraw", help=withdraw.HELP)(withdraw.command)
 app.command(name="stop", help=stop.STOP)(stop.stop)
 app.command(name="resume", help=stop.RESUME)(stop.resume)
+app.command(name="emergency", help=emergency.EMERGENCY)(emergency.emergency)
+app.command(name="review", help=emergency.REVIEW)(emergency.review)
 app.command(name="fingerprint", help=fingerprint.HELP)(fingerprint.command)
 app.command(name="lint", help=lint.HELP)(lint.command)
 app.command(name="doctor", help=doctor.HELP)(doctor.command)
@@ -50,8 +54,12 @@ def main() -> None:
         _give_up(error, Exit.NO)
     except CannotAsk as error:
         _give_up(error, Exit.CANNOT_ASK)
+    except Exception as error:  # noqa: BLE001  nobody is shown a stack trace, but whoever asks for one
+        if os.environ.get("AIQMS_DEBUG"):
+            raise
+        _give_up(f"this should not happen ({type(error).__name__}: {error}); AIQMS_DEBUG=1 shows where: please report that", Exit.CANNOT_ASK)
 
 
-def _give_up(error: Exception, code: Exit) -> NoReturn:
+def _give_up(error: Exception | str, code: Exit) -> NoReturn:
     typer.echo(f"error: {error}", err=True)
     sys.exit(code)

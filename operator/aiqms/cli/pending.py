@@ -13,12 +13,12 @@ from aiqms.cli import case as cases
 from aiqms.cli import register
 from aiqms.cli.case import Case
 from aiqms.cli.connection import Connection, connect
-from aiqms.cli.reading import readable_items
+from aiqms.cli.reading import procedures_of, readable_items
 from aiqms.cli.register import AllNamespaces, Namespaces
 from aiqms.cli.rights import Rights, whoami
-from aiqms.cli.screen import moment_of
 from aiqms.cli.terminal import Context, Exit, Format, Output, print_lines, print_value, terminal_width
 from aiqms.cli.text import Line, wrapped
+from aiqms.cli.times import instant
 from aiqms.policy.words import plural, short
 
 HELP = """Lists what waits for you, in every namespace where you may look: approvals that are missing and that you could give, approvals of yours
@@ -69,8 +69,7 @@ def tasks_in(connection: Connection, me: str, deployments: Iterable[Json]) -> li
     if not rights.records():
         return []
     records = readable_items(connection, f"/apis/{API_VERSION}/namespaces/{connection.namespace}/approvalrecords") or []
-    procedures = readable_items(connection, f"/apis/{API_VERSION}/qmsprocedures")
-    specs = None if procedures is None else {p["metadata"]["name"]: p.get("spec") or {} for p in procedures}
+    specs = procedures_of(connection)
     found: list[Task] = []
     for one in deployments:
         name = one["metadata"]["name"]
@@ -128,7 +127,7 @@ def renewals(case: Case) -> Iterator[Task]:
     for role in dict.fromkeys(p["role"] for p in ending):
         mine = any(case.me in (p.get("by") or ()) for p in ending if p["role"] == role)
         if mine and case.rights.of([role], Decision.APPROVE):
-            why = f"{short(case.fingerprint)} is cleared until {moment_of(serving['validUntil'])}, {_left(case.notice)}"
+            why = f"{short(case.fingerprint)} is cleared until {instant(serving['validUntil'])}, {_left(case.notice)}"
             yield _task(case, "Renew", role, why, f"approve {case.name} --role {role} --renew", subject=str(case.fingerprint), due=serving["validUntil"])
 
 

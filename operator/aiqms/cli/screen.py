@@ -8,6 +8,7 @@ from aiqms.api.values import Json
 from aiqms.cli.case import Case
 from aiqms.cli.change import Change
 from aiqms.cli.text import Line, wrapped
+from aiqms.cli.times import instant
 from aiqms.policy.words import plural, short
 
 _COLUMN = 14  # of the component's values
@@ -60,7 +61,7 @@ def _described(case: Case) -> Iterator[tuple[str, str]]:
 def since(change: Change, *, width: int | None) -> Iterator[Line]:
     """What changed since the last approval, line by line."""
     if change.since:
-        until = f", cleared until {moment_of(change.until)}" if change.until else ""
+        until = f", cleared until {instant(change.until)}" if change.until else ""
         yield Line("")
         yield from wrapped(f"Changed since {short(change.since)}{until}: {', '.join(change.components) or 'nothing'}", "  ", "    ", width, "bold")
     elif not change.unseen:
@@ -113,11 +114,6 @@ def _labels(case: Case) -> list[str]:
     """The procedure is named only where there are several."""
     several = len({p.procedure for p in case.places}) > 1
     return [f"{p.role} ({p.procedure})" if several else p.role for p in case.places]
-
-
-def moment_of(stored: str) -> str:
-    """An instant as it is stored, for people; one of the far future is none."""
-    return "withdrawn" if stored.startswith("9999") else stored.replace("T", " ").replace("Z", " UTC")
 
 
 def running(case: Case) -> str:

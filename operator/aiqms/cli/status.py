@@ -15,9 +15,9 @@ from aiqms.api.values import Json
 from aiqms.cli import register
 from aiqms.cli.connection import CannotAsk, Connection, Refused, connect
 from aiqms.cli.register import AllNamespaces, Namespaces, Register
-from aiqms.cli.screen import moment_of
 from aiqms.cli.terminal import Context, Exit, Format, Output, print_lines, print_value, terminal_width
 from aiqms.cli.text import Line
+from aiqms.cli.times import instant
 from aiqms.policy.words import plural
 
 HELP = """Lists the AIModelDeployments of all namespaces, or of some, one line each: the phase, why it is not ready, how many pods run and are held,
@@ -93,7 +93,7 @@ def notes(deployment: Json) -> list[str]:
     status = deployment.get("status") or {}
     serving, generation = status.get("serving") or {}, deployment["metadata"].get("generation", 0)
     told = [_said(c) for c in status.get("controls") or [] if c["id"] == "emergency"]
-    told += [f"ends {moment_of(serving['validUntil'])}"] if serving.get("notice") else []
+    told += [f"ends {instant(serving['validUntil'])}"] if serving.get("notice") else []
     told += ["the operator is behind"] if status.get("observedGeneration", 0) < generation else []
     warn = (status.get("summary") or {}).get("warn", 0) - sum(c["id"] == "emergency" and c["result"] == "Warn" for c in status.get("controls") or [])
     return told + ([plural(warn, "warning")] if warn > 0 else [])

@@ -10,14 +10,14 @@ from aiqms.api.record import Decision
 from aiqms.api.values import Json
 from aiqms.cli import case as cases
 from aiqms.cli import decision, screen
-from aiqms.cli.approve import only
 from aiqms.cli.arguments import Deployment, DryRun, Rationale, Role, Yes
+from aiqms.cli.authority import role_for
 from aiqms.cli.case import Case
 from aiqms.cli.connection import connect
 from aiqms.cli.decision import How, Wish
-from aiqms.cli.rights import Holding, binding, verb_of
 from aiqms.cli.terminal import Context, Format, Namespace, NotDone, Output, terminal_width
 from aiqms.cli.text import Line, wrapped
+from aiqms.cli.times import instant
 
 STOP = """Stops an AIModelDeployment (AI Act Art. 14(4)(e)): its pods end, each with its own termination grace, and no new one runs
 until a Resume by a stop role of every procedure that stops.
@@ -48,7 +48,7 @@ def stop(
     how = How(yes=yes, dry_run=dry_run, output=output, rationale=rationale if rationale is not None or not yes else "")
     decision.require_terminal(how)
     case = cases.read(connect(context=context, namespace=namespace), name)
-    chosen = role or stop_role(case, Decision.STOP)
+    chosen = role or role_for(case, Decision.STOP)
     decision.require_right(case.rights, case.me, chosen, Decision.STOP)
     how.show(_to_stop(case, width=terminal_width()))
     why = decision.rationale(how, required=False)
@@ -72,42 +72,12 @@ def resume(
     case = cases.read(connect(context=context, namespace=namespace), name)
     if case.records is not None and not cases.stops(case):
         raise NotDone(f"{name} is not stopped by anybody: there is nothing to resume; see kubectl qms explain {name} -n {case.namespace}")
-    chosen = role or stop_role(case, Decision.RESUME)
+    chosen = role or role_for(case, Decision.RESUME)
     decision.require_right(case.rights, case.me, chosen, Decision.RESUME)
     how.show(_to_resume(case, width=terminal_width()))
     why = decision.rationale(how, required=True)
     decision.confirm(how, f"Let {name} go on, as {chosen}?")
     raise typer.Exit(decision.make(case.connection, Wish(name, Decision.RESUME, chosen, rationale=why), how))
-
-
-def stop_role(case: Case, decided: Decision) -> str:
-    """A role that can stop and that the person holds: any one does. Raises NotDone where there is none, BadParameter where nobody can tell which."""
-    named = case.authority("stop")
-    if named is None:
-        return only(case, _held_or_none(case, decided), decided)
-    held = case.rights.of(named, decided)
-    if held:
-        return held[0]
-    if not named:
-        raise NotDone(f"no procedure names a role under stop.roles, so nobody can stop {case.name}: the platform team adds one (QMSProcedure spec.stop.roles)")
-    if case.rights.holding(named[0], decided) is Holding.WILDCARD:
-        decision.require_right(case.rights, case.me, named[0], decided)
-    gives = binding(named[0], f"user {case.me}", case.namespace)
-    raise NotDone(
-        f"{' or '.join(named)} can {decided.lower()} {case.name}, and you ({case.me}) hold none of them in namespace {case.namespace}: "
-        f"it takes verb {verb_of(decided)} on approvalroles.aiqms.dev under that name; a RoleBinding gives it: {gives}"
-    )
-
-
-def _held_or_none(case: Case, decided: Decision) -> list[str]:
-    """Where procedures may not be read, the roles that the person's own rights name."""
-    held = case.rights.named(decided)
-    if not held:
-        raise NotDone(
-            f"you ({case.me}) hold no role by name that can {decided.lower()} in namespace {case.namespace}, and may not read procedures to see which do: "
-            f"it takes verb {verb_of(decided)} on approvalroles.aiqms.dev; name a role with --role to see what gives it"
-        )
-    return held
 
 
 def _to_stop(case: Case, *, width: int | None) -> Iterator[Line]:
@@ -129,7 +99,7 @@ def _to_resume(case: Case, *, width: int | None) -> Iterator[Line]:
 
 def _standing(record: Json, width: int | None) -> Iterator[Line]:
     why = f": {record['spec']['rationale']}" if record["spec"].get("rationale") else ""
-    since = screen.moment_of(record["metadata"]["creationTimestamp"])
+    since = instant(record["metadata"]["creationTimestamp"])
     yield from wrapped(f"stopped by {cases.who(record)} on {since}{why}", "  ✗ ", "    ", width, "red")
     if message := (record.get("status") or {}).get("message"):
         yield from wrapped(message, "    ", "    ", width)

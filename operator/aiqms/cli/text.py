@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import yaml
 
 from aiqms.api.deployment import Result
-from aiqms.cli.explanation import Explanation, Row, Step
+from aiqms.cli.explanation import Answers, Explanation, Row, Step
+from aiqms.cli.remedies import Way
 from aiqms.policy.words import short
 
 MARKS = {Result.PASS: "✓", Result.FAIL: "✗", Result.WARN: "!", Result.ERROR: "?", Result.SKIP: "–"}
@@ -29,9 +30,13 @@ def lines(explanation: Explanation, *, width: int | None) -> Iterator[Line]:
     yield from _headline(explanation, width)
     column = max((len(_label(row, explanation)) for row in explanation.controls), default=0)
     for row in explanation.controls:
-        yield from _row(row, _label(row, explanation).ljust(column), explanation.namespace, width)
+        yield from _row(row, _label(row, explanation).ljust(column), width)
     for note in explanation.notes:
         yield from wrapped(note, "  … ", "    ", width)
+    if explanation.renewal:
+        yield from wrapped("its approvals end soon", "  ! ", "    ", width, "yellow")
+        yield from _way(explanation.renewal, width)
+    yield from _responsible(explanation.responsibilities, width)
     for step in explanation.steps:
         yield from _step(step)
 
@@ -59,20 +64,41 @@ def _label(row: Row, explanation: Explanation) -> str:
     return f"{row.id} ({row.procedure})" if several and row.procedure else row.id
 
 
-def _row(row: Row, label: str, namespace: str, width: int | None) -> Iterator[Line]:
+def _row(row: Row, label: str, width: int | None) -> Iterator[Line]:
     for line in wrapped(row.message, f"  {MARKS[row.result]} {label}  ", " " * 6, width):
         yield Line(line.text, STYLES[row.result])
-    if row.role:
-        yield from wrapped(f"who may: {_who(row, namespace)}", " " * 6, " " * 8, width)
+    if row.way:
+        yield from _way(row.way, width)
 
 
-def _who(row: Row, namespace: str) -> str:
-    names = [*(["you"] if row.me else []), *row.who]
+def _way(way: Way, width: int | None) -> Iterator[Line]:
+    """Who may, and what they run: never wrapped, for it is to be pasted."""
+    yield from wrapped(f"who may: {_who(way)}", " " * 6, " " * 8, width)
+    if way.command:
+        yield Line(f"      {'you run' if way.me else 'they run'}: {way.command}", "bold" if way.me else "")
+    if way.bind:
+        yield Line(f"      whoever may bind roles there runs: {way.bind}")
+
+
+def _who(way: Way) -> str:
+    names = [*(["you"] if way.me else []), *way.who]
     if names:
-        return ", ".join(names) + ("" if row.known else ", perhaps others (you may not read their bindings)")
-    if not row.known:
+        return ", ".join(names) + ("" if way.known else ", perhaps others (you may not read their bindings)")
+    if not way.known:
         return "not you; others (you may not read their bindings)"
-    return f"nobody yet; bind somebody: kubectl create rolebinding {row.role}s --clusterrole aiqms-role-{row.role} --group {row.role}s -n {namespace}"
+    return "nobody yet" if way.bind else "nobody, and no ClusterRole gives the role: whoever installs the chart adds it to its value roles"
+
+
+def _responsible(answers: Sequence[Answers], width: int | None) -> Iterator[Line]:
+    """Duties, their roles and who holds these now; a duty that nobody holds stands out."""
+    if answers:
+        yield Line("")
+        yield Line("Responsible (AI Act Art. 17(1)(m))", "bold")
+    duty, role = (max((len(getattr(a, part)) for a in answers), default=0) for part in ("duty", "role"))
+    for one in answers:
+        who = ", ".join(one.who) or ("nobody: a finding" if one.nobody else "not known (you may not read the bindings)")
+        head = f"  {'✗' if one.nobody else ' '} {one.duty.ljust(duty)}  {one.role.ljust(role)}  "
+        yield from wrapped(who, head, " " * len(head), width, "red" if one.nobody else "")
 
 
 def wrapped(text: str, first: str, rest: str, width: int | None, style: str = "") -> Iterator[Line]:
@@ -86,9 +112,7 @@ def wrapped(text: str, first: str, rest: str, width: int | None, style: str = ""
 
 def _step(step: Step) -> Iterator[Line]:
     """Flush left, so that it can be pasted: a shell wants the closing word at the start of its line."""
-    verb = "create" if "generateName" in step.manifest["metadata"] else "apply"
     yield Line("")
     yield Line(f"{step.what}:", "bold")
-    yield from map(
-        Line, (f"kubectl {verb} -f - <<'EOF'", *yaml.safe_dump(step.manifest, sort_keys=False, width=10_000, allow_unicode=True).splitlines(), "EOF")
-    )
+    manifest = yaml.safe_dump(step.manifest, sort_keys=False, width=10_000, allow_unicode=True).splitlines()
+    yield from map(Line, ("kubectl apply -f - <<'EOF'", *manifest, "EOF"))
