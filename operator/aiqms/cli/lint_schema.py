@@ -46,31 +46,40 @@ def said(error: Any, kind: str) -> str:
             return "is missing: add it"
         case "extra_forbidden":
             return f"is unknown: remove it{nearest(error['loc'], kind)}"
-        case "string_pattern_mismatch":
-            pattern = error["ctx"]["pattern"]
-            form = next((form for start, form in FORMS if pattern.startswith(start)), f"it must match {pattern}")
-            return f"{error['input']!r} is not of that form: {form}"
         case "timezone_aware" | "datetime_from_date_parsing" | "datetime_parsing":
             return f"{error['input']!r} is no time: write one such as 2028-05-31T00:00:00Z"
+        case "string_pattern_mismatch" | "string_too_long" | "string_too_short" if form := form_of(error["loc"], kind):
+            return f"{error['input']!r:.80} is not of that form: {form}"
     return f"{error['msg'][0].lower()}{error['msg'][1:]} (it is {error['input']!r:.60})"
+
+
+def form_of(path: tuple[Step, ...], kind: str) -> str:
+    """What the pattern of a field asks for, in words; empty where it has none of those."""
+    pattern = str(schema(kind, names(path)).get("pattern", ""))
+    return next((form for start, form in FORMS if pattern.startswith(start)), "")
 
 
 def nearest(path: tuple[Step, ...], kind: str) -> str:
     """Of the fields that are there, the one that was probably meant."""
-    known = fields(kind, tuple(step for step in path[:-1] if isinstance(step, str)))
+    known = tuple(schema(kind, names(path[:-1])).get("properties", {}))
     close = difflib.get_close_matches(str(path[-1]), known, n=1)
     return f", or write {close[0]}" if close else f" (there are {', '.join(known)})"
 
 
+def names(path: tuple[Step, ...]) -> tuple[str, ...]:
+    """Without the indices of lists."""
+    return tuple(step for step in path if isinstance(step, str))
+
+
 @cache
-def fields(kind: str, path: tuple[str, ...]) -> tuple[str, ...]:
-    """The names that a part of the spec may have."""
+def schema(kind: str, path: tuple[str, ...]) -> Json:
+    """The CRD's schema of a field of the spec; of a list, that of its items."""
     of = next(k for k in (DEPLOYMENT, PROCEDURE) if k.kind == kind)
-    schema: Json = crd(of)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    found: Json = crd(of)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     for step in path:
-        schema = schema.get("properties", {}).get(step, {})
-        schema = schema.get("items", schema)
-    return tuple(schema.get("properties", {}))
+        found = found.get("properties", {}).get(step, {})
+        found = found.get("items", found)
+    return found
 
 
 def crossed(manifest: Manifest, spec: Any) -> Iterator[Wrong]:
