@@ -66,11 +66,11 @@ CASES = {
     ),
     "a withdrawal of nothing does not": says(
         given(withdraw("alice", "approve-bob")), "withdraw-alice", "NothingToWithdraw",
-        "no Approve or Reject named approve-bob for credit-scoring here: name it in spec.withdraws",
+        "no Approve, Reject or Emergency named approve-bob for credit-scoring here: name it in spec.withdraws",
     ),
     "a withdrawal of a withdrawal does not": says(
         given(approve("alice"), withdraw("alice", "approve-alice"), withdraw("alice", "withdraw-alice", name="twice")), "twice", "NothingToWithdraw",
-        "no Approve or Reject named withdraw-alice for credit-scoring here: name it in spec.withdraws",
+        "no Approve, Reject or Emergency named withdraw-alice for credit-scoring here: name it in spec.withdraws",
     ),
     "what was taken back says by whom": says(
         given(approve("alice"), withdraw("dave", "approve-alice", at=2), withdraw("alice", "approve-alice", at=1)),
