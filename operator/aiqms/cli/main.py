@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from aiqms.cli import approve, doctor, emergency, explain, fingerprint, lint, pending, status, stop, withdraw
+from aiqms.cli import approve, diff, doctor, emergency, explain, fingerprint, lint, pending, status, stop, withdraw
 from aiqms.cli.connection import CannotAsk
 from aiqms.cli.manifests import OfflineError
 from aiqms.cli.terminal import Declined, Exit, NotDone
@@ -31,6 +31,7 @@ def _commands() -> None:
 app.command(name="status", help=status.HELP)(status.command)
 app.command(name="pending", help=pending.HELP)(pending.command)
 app.command(name="explain", help=explain.HELP)(explain.command)
+app.command(name="diff", help=diff.HELP)(diff.command)
 app.command(name="approve", help=approve.APPROVE)(approve.approve)
 app.command(name="reject", help=approve.REJECT)(approve.reject)
 app.command(name="withdraw", help=withdraw.HELP)(withdraw.command)
@@ -54,7 +55,7 @@ def main() -> None:
         _give_up(error, Exit.NO)
     except CannotAsk as error:
         _give_up(error, Exit.CANNOT_ASK)
-    except Exception as error:  # noqa: BLE001  nobody is shown a stack trace, but whoever asks for one
+    except Exception as error:  # nobody is shown a stack trace but whoever asks for one
         if os.environ.get("AIQMS_DEBUG"):
             raise
         _give_up(f"this should not happen ({type(error).__name__}: {error}); AIQMS_DEBUG=1 shows where: please report that", Exit.CANNOT_ASK)

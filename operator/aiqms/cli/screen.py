@@ -66,7 +66,7 @@ def since(change: Change, *, width: int | None) -> Iterator[Line]:
         yield from wrapped(f"Changed since {short(change.since)}{until}: {', '.join(change.components) or 'nothing'}", "  ", "    ", width, "bold")
     elif not change.unseen:
         yield Line("")
-        yield Line("  Nothing of it was approved before.", "bold")
+        yield Line("  This subject itself was approved last." if change.cleared else "  Nothing of it was approved before.", "bold")
     for part in change.parts:
         yield Line(f"    {part.what}")
         for line in part.lines:
