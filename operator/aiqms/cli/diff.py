@@ -11,6 +11,8 @@ import typer
 from pydantic import ValidationError
 
 from aiqms.api.crds import DEPLOYMENT, PROCEDURE
+from aiqms.api.procedure import ProcedureSpec
+from aiqms.api.values import Json
 from aiqms.cli import change, manifests, register, revisions, screen
 from aiqms.cli.arguments import KINDS
 from aiqms.cli.change import Change
