@@ -94,7 +94,7 @@ class Input:
     """Everything that one decision about one deployment may look at. procedures: those that apply, by name. orphan: as of a former registration.
 
     unreadable: why something that its pods read could not be read; empty where everything could. clearance_bytes: the namespace's Clearance as JSON.
-    stop_roles: procedure -> roles that can stop it; of every procedure there is where none applies, so that Stop works then too.
+    stop_roles: procedure -> roles that can stop it, none for one that cannot be read; of every procedure there is where none applies.
     editor: who last changed the register entry's spec, as admission stamped it; empty where nobody knows.
     """
 

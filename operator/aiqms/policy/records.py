@@ -13,7 +13,7 @@ from aiqms.api.values import FOREVER
 from aiqms.policy.approvals import Quorum, Records, authentic, may_withdraw, until
 from aiqms.policy.emergency import BreakGlass
 from aiqms.policy.facts import Broken, Record
-from aiqms.policy.stops import StopRoles, lifted_by, missing_to_resume, waits
+from aiqms.policy.stops import StopRoles, can_stop, lifted_by, missing_to_resume, waits, was_lifted
 from aiqms.policy.words import moment, short
 
 _SEEN = (Reason.COUNTED, Reason.SUBJECT_SUPERSEDED, Reason.EXPIRED, Reason.SAME_PERSON_TWICE, Reason.ROLE_NOT_REQUIRED)  # said of a subject once judged
@@ -93,20 +93,28 @@ def order(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
     """A Stop or a Resume, which are about the deployment whatever its subject."""
     if not authentic(record):
         return _without_role(record)
+    return _stop(record, records, roles) if record.spec.decision is Decision.STOP else _resume(record, records, roles)
+
+
+def _not_named(record: Record, roles: StopRoles) -> RecordStatus:
     named = sorted({role for each in roles.values() for role in each})
-    if record.spec.role not in named:
-        return _no(Reason.ROLE_NOT_REQUIRED, f"no procedure names {record.spec.role} under stop.roles; they name: {', '.join(named) or 'none'}")
-    return _stop(record, records, roles) if record.spec.decision is Decision.STOP else _resume(record, records)
+    return _no(Reason.ROLE_NOT_REQUIRED, f"no procedure names {record.spec.role} under stop.roles; they name: {', '.join(named) or 'none'}")
 
 
 def _stop(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
+    if was_lifted(record) and record.before:
+        return record.before
+    if not can_stop(record, roles):
+        return _not_named(record, roles)
     if by := lifted_by(record, records, roles):
         return _no(Reason.RESUMED, f"lifted by {', '.join(sorted({r.person for r in by}))} (apr/{by[-1].name})")
     needed = waits(missing_to_resume(record, records, roles))
     return _yes(f"{record.person} stopped {record.spec.deployment}; to go on, a Resume is missing by {needed}")
 
 
-def _resume(record: Record, records: Records) -> RecordStatus:
+def _resume(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
+    if not any(record.spec.role in each for each in roles.values()):
+        return _not_named(record, roles)
     if not any(s.created < record.created for s in records.authentic.get(Decision.STOP, ())):
         return _no(Reason.NOTHING_TO_RESUME, "there is no earlier Stop; one of the same second is not lifted: make another Resume")
     return _yes(f"{record.person} lets {record.spec.deployment} go on as {record.spec.role}")

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from aiqms.api.conditions import Reason
 from aiqms.api.record import Decision
 from aiqms.policy.approvals import Records
 from aiqms.policy.facts import Record
 
-StopRoles = Mapping[str, Sequence[str]]  # procedure -> the roles that can stop; of every procedure there is, where none applies
+StopRoles = Mapping[str, Sequence[str]]  # procedure -> the roles that can stop, none of one that cannot be read; of every procedure, where none applies
 
 
 def standing_stops(records: Records, roles: StopRoles) -> list[Record]:
     """Stops that nobody lifted, oldest first: any one role of any procedure stops."""
-    known = {role for each in roles.values() for role in each}
-    return [s for s in records.authentic.get(Decision.STOP, ()) if s.spec.role in known and not lifted_by(s, records, roles)]
+    return [s for s in records.authentic.get(Decision.STOP, ()) if can_stop(s, roles) and not was_lifted(s) and not lifted_by(s, records, roles)]
+
+
+def can_stop(stop: Record, roles: StopRoles) -> bool:
+    """Whether a procedure lets the Stop's role stop. One that stood once stands whatever applies now: whoever edits register or procedures lifts no Stop.
+
+    While a procedure cannot be read nobody knows its roles, so every Stop stands.
+    """
+    stood = stop.before is not None and stop.before.reason in (Reason.COUNTED, Reason.RESUMED)
+    return stood or any(not each or stop.spec.role in each for each in roles.values())
+
+
+def was_lifted(stop: Record) -> bool:
+    """Lifted once, lifted for good: a procedure that comes later brings no old Stop back."""
+    return stop.before is not None and stop.before.reason == Reason.RESUMED
 
 
 def lifted_by(stop: Record, records: Records, roles: StopRoles) -> list[Record]:
@@ -36,4 +50,5 @@ def _later(stop: Record, records: Records) -> list[Record]:
 
 def waits(missing: Mapping[str, Sequence[str]]) -> str:
     """Whose Resume is missing, for a message."""
-    return "; ".join(f"{' or '.join(roles)} ({name})" for name, roles in sorted(missing.items()))
+    named = "; ".join(f"{' or '.join(roles) or 'whom it names, once it can be read'} ({name})" for name, roles in sorted(missing.items()))
+    return named or "a stop role, which no procedure names now"
