@@ -55,5 +55,6 @@ def _of(procedure: Procedure, terms: Emergency, record: Record, records: Records
 
 
 def review_of(emergency: Record, records: Records, reviewers: Collection[str]) -> Record | None:
-    """The first review by somebody else who holds a role that approves."""
-    return next((r for r in records.reviews.get(emergency.name, ()) if r.spec.role in reviewers and r.person != emergency.person), None)
+    """The first review by somebody else who holds a role that approves; one made before the emergency looked at nothing."""
+    found = (r for r in records.reviews.get(emergency.name, ()) if r.created >= emergency.created)
+    return next((r for r in found if r.spec.role in reviewers and r.person != emergency.person), None)

@@ -159,6 +159,13 @@ def _nothing_to_review(record: Record, at: Standing) -> RecordStatus | None:
     return _no(Reason.NOTHING_TO_REVIEW, f"no Emergency named {record.spec.reviews} that counted: name it in spec.reviews")
 
 
+def _too_early(record: Record, at: Standing) -> RecordStatus | None:
+    glass = _glass(record.spec.reviews, at)
+    if glass is None or record.created >= glass.record.created:
+        return None
+    return _no(Reason.NOTHING_TO_REVIEW, f"it was made before apr/{glass.record.name}: look at the emergency afterwards, and make another record")
+
+
 def _own_emergency(record: Record, at: Standing) -> RecordStatus | None:
     glass = _glass(record.spec.reviews, at)
     if glass is None or record.person != glass.record.person:
@@ -254,4 +261,4 @@ def _twice(record: Record, at: Standing) -> RecordStatus | None:
 Check = Callable[[Record, Standing], RecordStatus | None]
 _CHAIN: list[Check] = [_not_authorized, _taken_back, _other_subject, _no_such_role, _over, _editor, _twice]
 _EMERGENCY: list[Check] = [_not_authorized, _taken_back, _not_allowed, _glass_over, _glass_elsewhere]
-_REVIEW: list[Check] = [_not_authorized, _taken_back, _nothing_to_review, _own_emergency, _reviewer]
+_REVIEW: list[Check] = [_not_authorized, _taken_back, _nothing_to_review, _too_early, _own_emergency, _reviewer]
