@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import typer
 
@@ -20,6 +21,7 @@ from aiqms.cli.text import Line, wrapped
 _JUDGED_WITHIN, _EVERY = 10.0, 0.1  # seconds for the operator to say whether a record counts, and between two looks
 _LONGEST = 4096  # characters of a rationale
 _DENIED = "denied request: "  # what an admission policy says stands behind it
+T = TypeVar("T")
 PAST = {
     Decision.APPROVE: "approved",
     Decision.REJECT: "rejected",
@@ -89,7 +91,7 @@ def rationale(how: How, *, required: bool) -> str:
     text = how.rationale
     if text is None and how.asks:
         hint = "why" if required else "why (Enter for none)"
-        text = typer.prompt(f"\n{hint}", default=None if required else "", show_default=False, err=True)
+        text = _asked(lambda: typer.prompt(f"\n{hint}", default=None if required else "", show_default=False, err=True))
     text = (text or "").strip()
     if required and not text:
         raise NotDone("a rationale is missing: say why with --rationale, for those who read the record later")
@@ -100,8 +102,16 @@ def rationale(how: How, *, required: bool) -> str:
 
 def confirm(how: How, question: str) -> None:
     """Raises Declined where the person says no."""
-    if how.asks and not how.dry_run and not typer.confirm(question, default=False, err=True):
+    if how.asks and not how.dry_run and not _asked(lambda: typer.confirm(question, default=False, err=True)):
         raise Declined("nothing was recorded")
+
+
+def _asked(question: Callable[[], T]) -> T:
+    """Ctrl-C and Ctrl-D are a no."""
+    try:
+        return question()
+    except typer.Abort as abort:
+        raise Declined("\nnothing was recorded") from abort
 
 
 def require_right(rights: Rights, me: str, role: str, decision: Decision) -> None:

@@ -110,6 +110,8 @@ def _headline(status: Json, ready: Json, rows: tuple[Row, ...]) -> str:
     if failing:
         held = " (Audit: nothing is held)" if ready.get("reason") == Reason.AUDIT else ""
         return f"{phase}: {failing} of {judged} controls {'fails' if failing == 1 else 'fail'}{held}"
+    if ready.get("reason") == Reason.EMERGENCY_IN_FORCE:
+        return f"{phase} BY EMERGENCY: cleared for a while without its approvals"
     if ready.get("status") != "True":
         return f"{phase}: {ready.get('reason') or 'no verdict yet'}"
     return f"{phase}: all {judged} controls hold" if judged > 1 else phase

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from aiqms.cli import approve, diff, doctor, emergency, explain, fingerprint, lint, pending, status, stop, withdraw
+from aiqms.cli import approve, completion, diff, doctor, emergency, explain, fingerprint, lint, pending, status, stop, withdraw
 from aiqms.cli.connection import CannotAsk
 from aiqms.cli.manifests import OfflineError
 from aiqms.cli.terminal import Declined, Exit, NotDone
@@ -28,20 +28,28 @@ def _commands() -> None:
     """So that one command alone is still a command."""
 
 
-app.command(name="status", help=status.HELP)(status.command)
-app.command(name="pending", help=pending.HELP)(pending.command)
-app.command(name="explain", help=explain.HELP)(explain.command)
-app.command(name="diff", help=diff.HELP)(diff.command)
-app.command(name="approve", help=approve.APPROVE)(approve.approve)
-app.command(name="reject", help=approve.REJECT)(approve.reject)
-app.command(name="withdraw", help=withdraw.HELP)(withdraw.command)
-app.command(name="stop", help=stop.STOP)(stop.stop)
-app.command(name="resume", help=stop.RESUME)(stop.resume)
-app.command(name="emergency", help=emergency.EMERGENCY)(emergency.emergency)
-app.command(name="review", help=emergency.REVIEW)(emergency.review)
+app.command(name="status", short_help="Every deployment in one line.", help=status.HELP)(status.command)
+app.command(name="pending", short_help="What waits for you.", help=pending.HELP)(pending.command)
+app.command(name="explain", short_help="Why one may not run, who can lift that, and what they run.", help=explain.HELP)(explain.command)
+app.command(name="diff", short_help="What changed, down to the fields.", help=diff.HELP)(diff.command)
+app.command(name="approve", short_help="Approve what wants to run.", help=approve.APPROVE)(approve.approve)
+app.command(name="reject", short_help="Reject what wants to run.", help=approve.REJECT)(approve.reject)
+app.command(name="withdraw", short_help="Take back a decision.", help=withdraw.HELP)(withdraw.command)
+app.command(name="stop", short_help="Stop a deployment, at once.", help=stop.STOP)(stop.stop)
+app.command(name="resume", short_help="Let a stopped deployment go on.", help=stop.RESUME)(stop.resume)
+app.command(name="emergency", short_help="Break the glass: run without approvals, for a while.", help=emergency.EMERGENCY)(emergency.emergency)
+app.command(name="review", short_help="Review an emergency afterwards.", help=emergency.REVIEW)(emergency.review)
 app.command(name="fingerprint", help=fingerprint.HELP)(fingerprint.command)
 app.command(name="lint", help=lint.HELP)(lint.command)
 app.command(name="doctor", help=doctor.HELP)(doctor.command)
+app.command(name="completion", short_help="Print the program that completes these commands at Tab.", help=completion.HELP)(completion.command)
+
+
+@app.command(name="__complete", hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+def _complete(context: typer.Context) -> None:
+    """What could come next, line by line."""
+    for line in completion.answer(typer.main.get_command(app), context.args):
+        typer.echo(line)
 
 
 def main() -> None:

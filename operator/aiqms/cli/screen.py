@@ -70,9 +70,21 @@ def since(change: Change, *, width: int | None) -> Iterator[Line]:
     for part in change.parts:
         yield Line(f"    {part.what}")
         for line in part.lines:
-            yield from wrapped(line, "      ", "        ", width, "yellow")
+            yield from _difference(line, width)
     for why in change.unseen:
         yield from wrapped(why, "    ? ", "      ", width, "red")
+
+
+def _difference(line: str, width: int | None) -> Iterator[Line]:
+    """On one line where it fits; else what was and what is, one under the other."""
+    path, _, values = line.partition(": ")
+    before, arrow, after = values.partition(" -> ")
+    if width is None or len(line) + 6 <= width or not arrow:
+        yield from wrapped(line, "      ", "        ", width, "yellow")
+        return
+    yield Line(f"      {path}:", "yellow")
+    yield Line(f"        - {before}", "red")
+    yield Line(f"        + {after}", "green")
 
 
 def warnings(case: Case, *, width: int | None) -> Iterator[Line]:

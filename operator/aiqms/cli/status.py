@@ -28,7 +28,8 @@ With --watch it goes on, with a line for every change, until Ctrl-C.
 Ends with 0, whatever it lists (kubectl qms explain NAME tells by its exit code whether a deployment may run), 2 on wrong usage,
 3 if the cluster could not be asked."""
 HEADERS = ("NAMESPACE", "NAME", "RISK", "MODEL", "PHASE", "READY", "REASON", "HELD", "RUNNING", "NOTE")
-SPARE = ("NOTE", "MODEL", "RISK", "REASON")  # left out in this order where a terminal is narrow
+SPARE = ("MODEL", "RISK", "READY")  # left out in this order where a terminal is narrow
+NOTED = 24  # columns of a note that are worth more than a spare column
 STYLES = {"Running": "green", "ChangePending": "yellow", "Held": "yellow", "Stopped": "red", "Prohibited": "red", "Retired": "dim"}
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on with a line for every change.")]
 
@@ -120,10 +121,9 @@ def columns(cells: Iterable[Mapping[str, str]], width: int | None) -> dict[str, 
     rows = list(cells)
     widths = {h: max([len(h), *(len(r[h]) for r in rows)]) for h in HEADERS if h != "NOTE" or any(r[h] for r in rows)}
     for spare in SPARE:
-        if width is None or sum(widths.values()) + 2 * (len(widths) - 1) <= width:
+        if width is None or sum(widths.values()) + 2 * (len(widths) - 1) - max(0, widths.get("NOTE", 0) - NOTED) <= width:
             break
-        if spare != "NOTE" or sum(widths.values()) - widths.get("NOTE", 0) + 2 * len(widths) + 8 > width:
-            widths.pop(spare, None)
+        widths.pop(spare, None)
     return widths
 
 

@@ -16,6 +16,7 @@ from aiqms.policy.words import short
 MARKS = {Result.PASS: "✓", Result.FAIL: "✗", Result.WARN: "!", Result.ERROR: "?", Result.SKIP: "–"}
 STYLES = {Result.PASS: "green", Result.FAIL: "red", Result.WARN: "yellow", Result.ERROR: "red", Result.SKIP: "dim"}
 _GAP = 10  # columns between headline and subject
+_NARROW = 100  # columns below which messages stand in no column of their own
 
 
 class Line(NamedTuple):
@@ -28,7 +29,8 @@ class Line(NamedTuple):
 def lines(explanation: Explanation, *, width: int | None) -> Iterator[Line]:
     """The whole text. width: columns to wrap at, None for never. What is to be pasted is never wrapped."""
     yield from _headline(explanation, width)
-    column = max((len(_label(row, explanation)) for row in explanation.controls), default=0)
+    narrow = width is not None and width < _NARROW
+    column = 0 if narrow else max((len(_label(row, explanation)) for row in explanation.controls), default=0)
     for row in explanation.controls:
         yield from _row(row, _label(row, explanation).ljust(column), width)
     for note in explanation.notes:
