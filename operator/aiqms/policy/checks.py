@@ -51,10 +51,15 @@ class Facts:
         return max(mine, key=lambda g: g.until, default=None)
 
     @property
-    def unreviewed(self) -> bool:
-        """Whether an Emergency of an enforced procedure went without its review in time, which stops the deployment."""
+    def review_due(self) -> datetime | None:
+        """By when the first Emergency of an enforced procedure has to be reviewed that is not yet."""
         enforced = {p.name for p in self.procedures if p.spec.enforcement is Enforcement.ENFORCE}
-        return any(g.overdue(self.now) for name, each in self.glass.items() if name in enforced for g in each)
+        return min((g.due for name, each in self.glass.items() if name in enforced for g in each if g.review is None), default=None)
+
+    @property
+    def unreviewed(self) -> bool:
+        """Whether one went without its review in time, which stops the deployment."""
+        return self.review_due is not None and self.review_due <= self.now
 
     @property
     def audit(self) -> bool:

@@ -11,9 +11,12 @@ from aiqms.api.deployment import RiskClass
 from aiqms.api.procedure import LapseAction, OnChange, SecretInputs
 from aiqms.api.values import FOREVER, Json, later
 from aiqms.policy.approvals import Records, rejections, valid_until
+from aiqms.policy.emergency import BreakGlass
 from aiqms.policy.facts import Input, PodFacts, WorkloadFacts
 from aiqms.policy.subject import Subject, digest
 
+Glass = Mapping[str, Sequence[BreakGlass]]  # the Emergencies that count, by procedure
+_NONE: Glass = {}
 LIMIT = 32  # entries of one deployment, as the CRD has it
 
 
@@ -70,9 +73,14 @@ def halted(entries: Iterable[Entry], now: datetime) -> tuple[Entry, ...]:
     return tuple(_shortened(e, now) for e in entries if not e.audit)
 
 
-def carried_on(given: Input, records: Records, now: datetime) -> tuple[Entry, ...]:
+def capped(entries: Iterable[Entry], end: datetime) -> tuple[Entry, ...]:
+    """The same entries, admitting nothing from then on: an Emergency whose review is missing by then stops the deployment, operator or not."""
+    return tuple(e if e.audit else _shortened(e, end) for e in entries)
+
+
+def carried_on(given: Input, records: Records, now: datetime, glass: Glass) -> tuple[Entry, ...]:
     """While the register entry, a procedure or an input cannot be read: nothing new is given, and what ends or is taken back ends all the same."""
-    return tuple(e if e.audit else _shortened(e, rejudged(e, given, records, now).valid_until or now) for e in given.entries)
+    return tuple(e if e.audit else _shortened(e, rejudged(e, given, records, now, glass).valid_until or now) for e in given.entries)
 
 
 def _shortened(entry: Entry, at: datetime) -> Entry:
@@ -131,17 +139,20 @@ def superseded_entries(given: Input, current: Current, before: Sequence[Entry], 
     return [e for e in ordered if (e.fingerprint == last or e.template in served) and not kept(e, records, now).over(now)]
 
 
-def rejudged(entry: Entry, given: Input, records: Records, now: datetime) -> Entry:
-    """A subject approved before, held against the terms that it was cleared under, its records and its inputs as they are now."""
-    end = None if inputs_changed(entry, given.workloads) else _approved_until(entry, records)
+def rejudged(entry: Entry, given: Input, records: Records, now: datetime, glass: Glass = _NONE) -> Entry:
+    """A subject approved before, held against the terms that it was cleared under, its records and its inputs as they are now.
+
+    glass: the Emergencies that count for it; none once it is superseded, for an Emergency clears the current subject alone.
+    """
+    end = None if inputs_changed(entry, given.workloads) else _permitted_until(entry, records, glass)
     if end is None or end <= now:
         return _shortened(entry, now)
     return entry.model_copy(update={"valid_until": min(end, grace_end(entry) or FOREVER)})
 
 
-def _approved_until(entry: Entry, records: Records) -> datetime | None:
+def _permitted_until(entry: Entry, records: Records, glass: Glass) -> datetime | None:
     """When the first of its terms lapses; None where one is not met, or nobody knows its terms."""
-    ends = [None if _rejected(entry, t, records) else term_end(t, entry, records) for t in entry.terms or []]
+    ends = [None if _rejected(entry, t, records) else _term_or_glass_end(t, entry, records, glass) for t in entry.terms or []]
     known = [e for e in ends if e]
     return min(known) if known and len(known) == len(ends) else None
 
@@ -149,6 +160,11 @@ def _approved_until(entry: Entry, records: Records) -> datetime | None:
 def term_end(term: Term, entry: Entry, records: Records) -> datetime | None:
     """When the entry's approvals stop being enough for one of its terms."""
     return valid_until(term, records, fingerprint=entry.fingerprint or "", editors=entry.editors or ())
+
+
+def _term_or_glass_end(term: Term, entry: Entry, records: Records, glass: Glass) -> datetime | None:
+    broken = [g.until for g in glass.get(term.procedure, ()) if g.record.spec.subject == entry.fingerprint]
+    return max((end for end in (term_end(term, entry, records), *broken) if end), default=None)
 
 
 def _rejected(entry: Entry, term: Term, records: Records) -> bool:

@@ -16,7 +16,7 @@ from aiqms.api.values import FOREVER, duration
 from aiqms.policy.approvals import Quorum, Records, quorum, sifted, until
 from aiqms.policy.chain import judged
 from aiqms.policy.checks import TERMS, Facts, Row, pods
-from aiqms.policy.clearing import Current, Kept, carried_on, evolved, halted, is_live, kept, orphan_stop, running
+from aiqms.policy.clearing import Current, Kept, capped, carried_on, evolved, halted, is_live, kept, orphan_stop, running
 from aiqms.policy.emergency import emergencies
 from aiqms.policy.facts import Broken, Decision, Input, Procedure, Record, Removal
 from aiqms.policy.pods import releases, removals, stopped, uncovered
@@ -167,13 +167,11 @@ def _entries(facts: Facts, rows: Sequence[Row]) -> tuple[Entry, ...]:
     if not given.governed or _never(given):
         return ()
     if _unreadable(given):
-        return _carried_on(given, facts.records, facts.now, halt=_halt(facts))
-    return evolved(given, _current(facts, rows), facts.records, facts.now)
-
-
-def _carried_on(given: Input, records: Records, now: datetime, *, halt: str) -> tuple[Entry, ...]:
-    entries = carried_on(given, records, now)
-    return halted(entries, now) if halt else entries
+        entries = carried_on(given, facts.records, facts.now, facts.glass)
+        entries = halted(entries, facts.now) if _halt(facts) else entries
+    else:
+        entries = evolved(given, _current(facts, rows), facts.records, facts.now)
+    return capped(entries, facts.review_due) if facts.review_due else entries
 
 
 def _never(given: Input) -> bool:
@@ -233,6 +231,12 @@ def _broken(given: Input, broken: Broken, records: Records, now: datetime) -> De
     halt = _order(_stops(given, records))
     phase = {"phase": Phase.STOPPED} if halt else {}
     answer = given.before.model_copy(update={"conditions": listed, "observed_generation": given.generation, "pods": pod_counts(given), **phase})
-    entries = _kept(_carried_on(given, records, now, halt=halt) if given.governed else (), records, now)
+    entries = _kept(_unjudged(given, records, now, halt=halt), records, now)
     at = _standing(given, entries, records, {}, now)
     return _carried_out(given, answer, entries, replace(at, current=answer.subject.fingerprint if answer.subject else None), halt=halt)
+
+
+def _unjudged(given: Input, records: Records, now: datetime, *, halt: str) -> tuple[Entry, ...]:
+    """Which procedures apply is not known, so an Emergency goes on no longer."""
+    entries = carried_on(given, records, now, {}) if given.governed else ()
+    return halted(entries, now) if halt else entries
