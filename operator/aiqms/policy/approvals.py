@@ -170,11 +170,11 @@ def _before(end: datetime) -> datetime:
 
 
 def _fill(term: Term, lasting: Lasting, *, at: datetime) -> dict[Slot, Record]:
-    """As many places as can be filled at one time. DistinctPeople: a person fills one place of the procedure; None: one of each role."""
+    """As many places as can be filled at one time: one a person; where no duties are separated (None), one a person in each role."""
     live = {key: record for key, (end, record) in lasting.items() if at < end}
-    if term.separation_of_duties is SeparationOfDuties.DISTINCT_PEOPLE:
-        return _match(term.roles, live)
-    return {slot: record for role in term.roles for slot, record in _match([role], live).items()}
+    if term.separation_of_duties is SeparationOfDuties.NONE:
+        return {slot: record for role in term.roles for slot, record in _match([role], live).items()}
+    return _match(term.roles, live)
 
 
 def _match(roles: Sequence[RequiredRole], live: Mapping[tuple[str, str], Record]) -> dict[Slot, Record]:
