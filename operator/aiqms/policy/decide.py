@@ -74,15 +74,16 @@ def _kept(entries: Sequence[Entry], records: Records, now: datetime) -> tuple[Ke
 
 def _standing(given: Input, entries: Sequence[Kept], records: Records, own: Mapping[str, Sequence[Quorum]], now: datetime) -> Standing:
     """own: the quorums of the current subject. The others that stay cleared have theirs under the terms of their entries."""
-    live = {k.entry.fingerprint: (k.entry.terms or [], k.entry.editors or []) for k in entries if k.entry.fingerprint and is_live(k.entry, now)}
+    live = {k.entry.fingerprint: k.entry for k in entries if k.entry.fingerprint and is_live(k.entry, now)}
     quorums = {
-        fingerprint: [quorum(t, records, fingerprint=fingerprint, now=now, editors=by) for t in terms]
-        for fingerprint, (terms, by) in live.items()
+        fingerprint: [quorum(t, records, fingerprint=fingerprint, now=now, editors=e.editors or ()) for t in e.terms or []]
+        for fingerprint, e in live.items()
         if fingerprint not in own
     }
+    editors = {fingerprint: e.editors or [] for fingerprint, e in live.items()} | dict.fromkeys(own, _editors(given))
     seen = {e.fingerprint for e in (*given.entries, *(k.entry for k in entries)) if e.fingerprint}
     current = next(iter(own), None)
-    return Standing(records, current, quorums={**quorums, **own}, seen=seen, now=now, stop_roles=given.stop_roles, editors=_editors(given))
+    return Standing(records, current, quorums={**quorums, **own}, seen=seen, now=now, stop_roles=given.stop_roles, editors=editors)
 
 
 def _carried_out(given: Input, answer: DeploymentStatus, entries: Sequence[Kept], at: Standing, *, halt: str) -> Decision:

@@ -23,7 +23,7 @@ _SEEN = (Reason.COUNTED, Reason.SUBJECT_SUPERSEDED, Reason.EXPIRED, Reason.SAME_
 class Standing:
     """What records are held against: the current subject, and the quorums of it and of what is cleared beside it, by fingerprint.
 
-    seen: the fingerprints of other subjects that were cleared before. editors: who last changed the current subject. glass: the Emergencies that count.
+    seen: the fingerprints of other subjects that were cleared before. editors: who last changed each. glass: the Emergencies that count.
     """
 
     records: Records
@@ -32,7 +32,7 @@ class Standing:
     seen: Collection[str]
     now: datetime
     stop_roles: StopRoles = field(default_factory=dict)
-    editors: Collection[str] = ()
+    editors: Mapping[str, Collection[str]] = field(default_factory=dict)
     glass: Sequence[BreakGlass] = ()
 
     def naming(self, record: Record) -> list[Quorum]:
@@ -183,7 +183,7 @@ def _reviewer(record: Record, at: Standing) -> RecordStatus | None:
 def _editor(record: Record, at: Standing) -> RecordStatus | None:
     """Under DistinctFromEditors who last changed what is approved approves nothing, where every procedure that names the role says so."""
     barred = all(q.term.separation_of_duties is SeparationOfDuties.DISTINCT_FROM_EDITORS for q in at.naming(record))
-    if record.spec.decision is not Decision.APPROVE or record.spec.subject != at.current or record.person not in at.editors or not barred:
+    if record.spec.decision is not Decision.APPROVE or record.person not in at.editors.get(record.spec.subject or "", ()) or not barred:
         return None
     return _no(Reason.SUBMITTER_MAY_NOT_APPROVE, f"{record.person} last changed what is approved: another person has to approve")
 
