@@ -119,7 +119,7 @@ MEANING: dict[Reason, str] = {
     Reason.REVIEWED: "The emergency was reviewed by another person.",
     Reason.AUTHOR_KNOWN: "A person made the last change of what is approved.",
     Reason.AUTHOR_UNKNOWN: "A service account made the last change of what is approved, so that nobody knows whose it was.",
-    Reason.PROCEDURE_CHANGED: "A procedure that applies has another revision than before.",
+    Reason.PROCEDURE_CHANGED: "A procedure that applies changed, or another one applies: the message says what changed.",
     Reason.LAPSE_AHEAD: "The permission ends in at most 14, 7 or 1 days: have the subject approved anew.",
     Reason.RESUMED: "The Stop was lifted.",
     Reason.NOTHING_TO_RESUME: "There is no earlier Stop that it could lift.",

@@ -35,6 +35,7 @@ LISTED = 512  # rows that a status can hold
 NOTE = 1000  # bytes of an event's note, of which the API server takes 1024
 NOTICES = ("1d", "7d", "14d")  # how long before its end a permission is announced to lapse
 JUDGED = ("approvals", "onLapse", "onChange", "inputs", "stop", "emergency", "responsibilities")
+_WORST = (Reason.REVIEW_OVERDUE, Reason.EMERGENCY_IN_FORCE, Reason.REVIEW_PENDING)
 _STALLED = {Reason.PROHIBITED, Reason.REJECTED, Reason.MODEL_MISMATCH, Reason.WORKLOAD_CLAIMED, Reason.INVALID, Reason.STOPPED, Reason.REVIEW_OVERDUE}
 
 
@@ -50,7 +51,7 @@ def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> Deploy
         subject=_subject_status(facts),
         serving=_serving(entries, facts.now),
         approvals=[_role_approvals(q, r, facts.now) for q in facts.quorums for r in q.term.roles][:LISTED],
-        procedures=[_seen(p) for p in facts.procedures][:64],
+        procedures=[*_unread(facts.given), *(_seen(p) for p in facts.procedures)][:64],
         responsibilities=[Answerable(duty=r.duty, role=r.role, procedure=p.name) for p in facts.procedures for r in p.spec.responsibilities][:256],
         controls=controls[:LISTED],
         summary=_summary(controls),
@@ -69,6 +70,12 @@ def _serving(entries: Sequence[Kept], now: datetime) -> Serving | None:
 def notice(end: datetime, now: datetime) -> str:
     """The shortest announced time that is left no longer: 14d, 7d, 1d, or none yet."""
     return next((n for n in NOTICES if end - now <= duration(n)), "")
+
+
+def _unread(given: Input) -> list[ProcedureSeen]:
+    """Of a procedure that cannot be read, what was last seen."""
+    broken = {p[0] for p in given.procedures if not isinstance(p, Procedure)}
+    return [p for p in given.before.procedures if p.name in broken]
 
 
 def _seen(procedure: Procedure) -> ProcedureSeen:
@@ -157,13 +164,15 @@ def _conditions(facts: Facts, rows: Sequence[Row], ready_: Said) -> list[Said]:
 
 
 def _emergency_condition(rows: Sequence[Row]) -> list[Said]:
-    """Present while an Emergency is in force or waits for its review."""
-    broken = next((r.control for r in rows if r.control.id == "emergency"), None)
-    return [Said(Type.EMERGENCY, "True", Reason(broken.reason), broken.message)] if broken else []
+    """Present while an Emergency is in force or waits for its review; of several the worst."""
+    broken = [r.control for r in rows if r.control.id == "emergency"]
+    worst = min(broken, key=lambda c: _WORST.index(Reason(c.reason)), default=None)
+    return [Said(Type.EMERGENCY, "True", Reason(worst.reason), worst.message)] if worst else []
 
 
 def _approved_condition(rows: Sequence[Row]) -> Said:
-    asked = [r.control for r in rows if r.control.id.startswith("approvals/")]
+    author = (Reason.AUTHOR_KNOWN, Reason.AUTHOR_UNKNOWN)
+    asked = [r.control for r in rows if r.control.id.startswith("approvals/") and (r.control.reason not in author or r.control.result is Result.FAIL)]
     missing = [c for c in asked if c.result is not Result.PASS]
     if not asked:
         return Said(Type.APPROVED, "False", Reason.NO_PROCEDURE, "no procedure that applies asks for approvals, so none can be complete")
@@ -208,8 +217,14 @@ def _ahead(given: Input, now: DeploymentStatus) -> list[Told]:
 
 
 def _revised(given: Input, now: DeploymentStatus) -> list[Told]:
-    known = {p.name: p for p in given.before.procedures}
-    return [_revision(known[p.name], p) for p in now.procedures if p.name in known and known[p.name] != p]
+    """Once something was said of the deployment: which of its procedures changed, came, or went."""
+    if given.before.phase is None:
+        return []
+    known, applying = {p.name: p for p in given.before.procedures}, {p.name for p in now.procedures}
+    changed_ = [_revision(known[p.name], p) for p in now.procedures if p.name in known and known[p.name] != p]
+    came = [f"QMSProcedure {p.name}, revision {p.revision}, applies from now on" for p in now.procedures if p.name not in known]
+    gone = [f"QMSProcedure {name}, revision {p.revision}, applies no more" for name, p in known.items() if name not in applying]
+    return [*changed_, *(Told("Warning", Reason.PROCEDURE_CHANGED, said) for said in (*came, *gone))]
 
 
 def _revision(before: ProcedureSeen, now: ProcedureSeen) -> Told:
