@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiqms.api.values import Json
+from aiqms.policy.words import plural
 
 SITE_VALUE = re.compile(r"\{\{[^}]*\}\}")
 _SHOWN = 60  # characters of a value in a message
@@ -26,6 +27,8 @@ class Difference:
             return f"{self.path} is missing (it was {_shown(self.wanted)})"
         if self.wanted is None:
             return f"{self.path} was added ({_shown(self.is_)})"
+        if isinstance(self.wanted, list) and isinstance(self.is_, list) and len(self.wanted) != len(self.is_):
+            return f"{self.path} has {plural(len(self.is_), 'item')}, not {len(self.wanted)}"
         if _shown(self.wanted) == _shown(self.is_):
             return f"{self.path} is another one"
         return f"{self.path} is {_shown(self.is_)}, not {_shown(self.wanted)}"
@@ -62,9 +65,9 @@ class Comparison:
                 yield Difference(path, wanted, is_)
 
     def _maps(self, wanted: Json, is_: Json, path: str) -> Iterator[Difference]:
-        for key in wanted.keys() - self.ignored:
+        for key in sorted(wanted.keys() - self.ignored):
             yield from self.differences(wanted[key], is_.get(key), f"{path}.{key}")
-        for key in is_.keys() - wanted.keys() - self.ignored:
+        for key in sorted(is_.keys() - wanted.keys() - self.ignored):
             if is_[key] not in self.added.get(key, ()):
                 yield Difference(f"{path}.{key}", None, is_[key])
 

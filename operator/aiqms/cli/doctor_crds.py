@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 from aiqms.api.crds import KINDS, crd
@@ -16,8 +17,14 @@ _COMPARISON: Final = Comparison({"conversion": ({"strategy": "None"},)}, frozens
 
 def crds(live: dict[str, Json]) -> Iterator[Row]:
     """Check `crds`. live: the cluster's CRDs by name."""
-    rows = [row for kind in KINDS for row in _one(crd(kind), live.get(crd(kind)["metadata"]["name"]))]
+    rows = [row for name, wanted in shipped().items() for row in _one(wanted, live.get(name))]
     yield from rows or [ok(f"{len(KINDS)} CRDs are as this version ships them")]
+
+
+@cache
+def shipped() -> dict[str, Json]:
+    """The CRDs of this version, by name."""
+    return {made["metadata"]["name"]: made for made in map(crd, KINDS)}
 
 
 def _one(wanted: Json, is_: Json | None) -> Iterator[Row]:

@@ -43,11 +43,9 @@ def refused(probe: Probe, answer: Answer) -> Row:
         return unknown(f"{probe.what}: {answer.message}", ASK_OTHERS)
     if NO_CLEARANCE in answer.message:
         return found(f"{probe.what} meets no Clearance: the operator has not made it", "kubectl get deployment,lease -n aiqms-system")
-    return (
-        ok(f"{probe.what} is refused")
-        if by[1] == probe.policy
-        else unknown(f"{probe.what} was refused by {by[1]} first, so {probe.policy} was not asked", WRONG)
-    )
+    if by[1] not in (probe.policy, probe.also):
+        return unknown(f"{probe.what} was refused by {by[1]} first, so that {probe.policy} was not asked", WRONG)
+    return ok(f"{probe.what} is refused")
 
 
 def is_held(probe: Probe, answer: Answer) -> Row:
