@@ -49,7 +49,8 @@ def answer(root: Any, arguments: Sequence[str]) -> Iterator[str]:
     words = Words(tuple(arguments[:-1]), arguments[-1] if arguments else "")
     known = root.commands.get(words.before[0]) if words.before else None
     if known is None:
-        yield from _matching(((name, c.short_help or _short(c.help)) for name, c in root.commands.items() if not c.hidden), words.last)
+        if not words.before:
+            yield from _matching(((name, c.short_help or _short(c.help)) for name, c in root.commands.items() if not c.hidden), words.last)
         yield NO_FILES
         return
     option = _option(known, words.before[-1])

@@ -67,7 +67,8 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
             rest = {k: v for k, v in item.items() if k != key}
             yield from flat(rest, f"{path}[{item.get(key, '')}]") if rest else iter([(f"{path}[{item[key]}]", "yes")])
     elif isinstance(value, list):
-        yield path, ", ".join(map(str, value))
+        if value:
+            yield path, ", ".join(map(str, value))
     else:
         yield path, str(value)
 

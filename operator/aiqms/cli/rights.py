@@ -33,10 +33,14 @@ def verb_of(decision: Decision) -> str:
 
 @dataclass(frozen=True)
 class Rights:
-    """Of the person at the terminal, in one namespace. Each question is asked once."""
+    """Of the person at the terminal, in one namespace. known: role and verb -> the answer, so that each question is asked once.
+
+    makes_records: whether the person may create ApprovalRecords at all; None: not asked yet.
+    """
 
     connection: Connection
-    _known: dict[tuple[str, str], bool] = field(default_factory=dict)
+    known: dict[tuple[str, str], bool] = field(default_factory=dict)
+    makes_records: bool | None = None
 
     def holding(self, role: str, decision: Decision) -> Holding:
         """As admission asks: the right to this role by its name; whoever also has it to a role that nobody has, holds a wildcard."""
@@ -62,14 +66,16 @@ class Rights:
 
     def records(self) -> bool:
         """Whether the person may create ApprovalRecords here at all."""
+        if self.makes_records is not None:
+            return self.makes_records
         asked = {"group": GROUP, "resource": "approvalrecords", "verb": "create", "namespace": self.connection.namespace}
         return self.connection.allowed(asked)
 
     def _allowed(self, role: str, verb: str) -> bool:
-        if (role, verb) not in self._known:
+        if (role, verb) not in self.known:
             asked = {"group": GROUP, "resource": RESOURCE, "verb": verb, "namespace": self.connection.namespace, "name": role}
-            self._known[(role, verb)] = self.connection.allowed(asked)
-        return self._known[(role, verb)]
+            self.known[(role, verb)] = self.connection.allowed(asked)
+        return self.known[(role, verb)]
 
 
 def roles_in(rules: Iterable[Json], verb: str) -> list[str]:

@@ -28,7 +28,7 @@ With --watch it goes on, with a line for every change, until Ctrl-C.
 Ends with 0, whatever it lists (kubectl qms explain NAME tells by its exit code whether a deployment may run), 2 on wrong usage,
 3 if the cluster could not be asked."""
 HEADERS = ("NAMESPACE", "NAME", "RISK", "MODEL", "PHASE", "READY", "REASON", "HELD", "RUNNING", "NOTE")
-SPARE = ("MODEL", "RISK", "READY")  # left out in this order where a terminal is narrow
+SPARE = ("MODEL", "RISK", "READY", "REASON")  # left out in this order where a terminal is narrow
 NOTED = 24  # columns of a note that are worth more than a spare column
 STYLES = {"Running": "green", "ChangePending": "yellow", "Held": "yellow", "Stopped": "red", "Prohibited": "red", "Retired": "dim"}
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on with a line for every change.")]
