@@ -39,9 +39,9 @@ app.command(name="stop", short_help="Stop a deployment, at once.", help=stop.STO
 app.command(name="resume", short_help="Let a stopped deployment go on.", help=stop.RESUME)(stop.resume)
 app.command(name="emergency", short_help="Break the glass: run without approvals, for a while.", help=emergency.EMERGENCY)(emergency.emergency)
 app.command(name="review", short_help="Review an emergency afterwards.", help=emergency.REVIEW)(emergency.review)
-app.command(name="fingerprint", help=fingerprint.HELP)(fingerprint.command)
-app.command(name="lint", help=lint.HELP)(lint.command)
-app.command(name="doctor", help=doctor.HELP)(doctor.command)
+app.command(name="fingerprint", short_help="What manifests will be approved as, offline.", help=fingerprint.HELP)(fingerprint.command)
+app.command(name="lint", short_help="What the gate will make of manifests, offline.", help=lint.HELP)(lint.command)
+app.command(name="doctor", short_help="Is the gate really on?", help=doctor.HELP)(doctor.command)
 app.command(name="completion", short_help="Print the program that completes these commands at Tab.", help=completion.HELP)(completion.command)
 
 
