@@ -54,7 +54,8 @@ def template(name: str = NAME, *, labelled: str | None = NAME, model: str | None
     labels = {"app": name} | ({LABEL: labelled} if labelled else {})
     made = {"name": "serve", "image": "registry.bank.example/vllm:v1", "args": ["--max-model-len=8192"], "resources": {"limits": {"nvidia.com/gpu": "1"}}}
     annotations = {"aiqms.dev/model": model} if model else {}
-    return {"metadata": {"labels": labels, "annotations": annotations}, "spec": {"containers": [made | container]}}
+    # A second to end in: a namespace controller waits for its pods' time before it looks again.
+    return {"metadata": {"labels": labels, "annotations": annotations}, "spec": {"containers": [made | container], "terminationGracePeriodSeconds": 1}}
 
 
 def workload(namespace: str, name: str = NAME, *, replicas: int = 1, **changed: Any) -> Json:
@@ -267,6 +268,24 @@ def refused(*said: str, code: int = 403) -> Iterator[None]:
     with pytest.raises(ApiError) as error:
         yield
     assert (error.value.code, [words for words in said if words not in error.value.message]) == (code, []), error.value.message
+
+
+@contextmanager
+def ungoverned(cluster: Cluster) -> Iterator[Place]:
+    """A place in a namespace that nobody governs."""
+    admin, name = cluster.api("admin"), unique("ungoverned")
+    admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    try:
+        eventually(lambda: admin.find("serviceaccounts", "default", name), within=SECONDS, what="the default service account")
+        with placed(cluster, name) as place:
+            yield place
+    finally:
+        admin.delete("namespaces", name)
+
+
+def await_gone(admin: Api, namespace: str) -> None:
+    """Wait until nothing is left of a namespace of this name, so that it can be made anew."""
+    eventually(lambda: admin.find("namespaces", namespace) is None, within=60, what=f"namespace {namespace} is gone")
 
 
 def unique(what: str) -> str:

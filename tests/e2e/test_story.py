@@ -13,13 +13,12 @@ import yaml
 
 from aiqms.cli.offline import Manifests, subjects
 from aiqms.gate.rules import DEFAULTS
-from tests.e2e.given import NAME, NEXT_MODEL, Place, config_map, held, placed, refused, registered, workload
+from tests.e2e.given import NAME, NEXT_MODEL, Place, await_gone, config_map, held, placed, refused, registered, workload
 from tests.testbed.__main__ import PROJECT
 from tests.testbed.api import Api, Json
 from tests.testbed.cluster import Cluster
 from tests.testbed.demo import APPLY, BYPASSES, EXAMPLE, NAMESPACE, Story
 from tests.testbed.operator_process import Operator
-from tests.testbed.waiting import eventually
 
 SUBJECT = "aiqms.dev/subject"
 TWO_ROLES = ({"role": "model-owner"}, {"role": "risk-manager", "count": 2})
@@ -145,8 +144,9 @@ class TestAChange:
         place.await_verdict(record, False, "SubjectSuperseded")
 
         place.deploy()
+        assert place.subject == first
+        place.await_phase("Running")
         place.await_pods(running=1)
-        assert place.await_phase("Running") == first
         place.await_verdict(record, True, "Counted")
 
     def test_a_fingerprint_worked_out_offline_and_approved_beforehand_rolls_out_within_a_second(self, place: Place) -> None:
@@ -171,6 +171,7 @@ class TestAChange:
 def test_the_demo_tells_its_story_and_what_it_suggests_to_try_is_refused(cluster: Cluster, operator: Operator, admin: Api) -> None:
     story = Story(cluster=cluster, operator=operator, out=(out := io.StringIO()))
     before = yaml.safe_load((PROJECT / EXAMPLE / "deployment.yaml").read_text())["spec"]["model"]["digest"]
+    await_gone(admin, NAMESPACE)
     try:
         story.tell()
         said = out.getvalue()
@@ -183,7 +184,6 @@ def test_the_demo_tells_its_story_and_what_it_suggests_to_try_is_refused(cluster
     finally:
         admin.delete("namespaces", NAMESPACE)
         admin.delete("qmsp", "high-risk-inference")
-        eventually(lambda: admin.find("namespaces", NAMESPACE) is None, within=30, what="namespace lending is gone")
 
 
 def _exit_code(story: Story, command: str) -> int:

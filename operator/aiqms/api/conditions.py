@@ -50,19 +50,15 @@ class Reason(StrEnum):
     REVIEW_DUE = "ReviewDue"
     REVIEW_IN_TIME = "ReviewInTime"
     POD_DIFFERS = "PodDiffers"
-    PODS_MATCH = "PodsMatch"
     AUDIT = "Audit"
     STOPPED = "Stopped"
     EMERGENCY_IN_FORCE = "EmergencyInForce"
     REVIEW_PENDING = "ReviewPending"
     REVIEW_OVERDUE = "ReviewOverdue"
-    REVIEWED = "Reviewed"
     AUTHOR_KNOWN = "AuthorKnown"
     AUTHOR_UNKNOWN = "AuthorUnknown"
     PROCEDURE_CHANGED = "ProcedureChanged"
     LAPSE_AHEAD = "LapseAhead"
-    CLEARING = "Clearing"
-    STOPPED_AFTER_LAPSE = "StoppedAfterLapse"
     CLEARANCE_TOO_LARGE = "ClearanceTooLarge"
     # of a record
     COUNTED = "Counted"
@@ -108,15 +104,11 @@ MEANING: dict[Reason, str] = {
     Reason.REVIEW_DUE: "The procedure's reviewBy has passed: its owner has to review it.",
     Reason.REVIEW_IN_TIME: "The procedure's next review lies ahead.",
     Reason.POD_DIFFERS: "A held pod differs from its workload's template: something changed it on its way in.",
-    Reason.PODS_MATCH: "Each pod equals the template of its workload.",
     Reason.AUDIT: "Only procedures in Audit apply: everything is judged, nothing is blocked.",
-    Reason.CLEARING: "Approved; the clearance is being written.",
-    Reason.STOPPED_AFTER_LAPSE: "An approval lapsed and onLapse stopped the pods.",
     Reason.STOPPED: "Somebody with stop authority stopped the deployment: no pod runs until a Resume by a stop role of every procedure.",
     Reason.EMERGENCY_IN_FORCE: "Somebody broke the glass: the subject is cleared without approvals for a while, and a review is due.",
     Reason.REVIEW_PENDING: "An emergency ended; its review is due at the time given.",
     Reason.REVIEW_OVERDUE: "An emergency was not reviewed in time: the deployment is stopped until it is.",
-    Reason.REVIEWED: "The emergency was reviewed by another person.",
     Reason.AUTHOR_KNOWN: "A person made the last change of what is approved.",
     Reason.AUTHOR_UNKNOWN: "A service account made the last change of what is approved, so that nobody knows whose it was.",
     Reason.PROCEDURE_CHANGED: "A procedure that applies changed, or another one applies: the message says what changed.",

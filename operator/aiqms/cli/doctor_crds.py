@@ -11,7 +11,7 @@ from aiqms.api.values import Json
 from aiqms.cli.doctor_compare import Comparison
 from aiqms.cli.doctor_rows import Row, found, ok
 
-APPLY = "kubectl apply --server-side --force-conflicts -f crds/ (of this version)"
+APPLY = "with the CRDs of this version: kubectl apply --server-side --force-conflicts -f crds/"
 _COMPARISON: Final = Comparison({"conversion": ({"strategy": "None"},)}, frozenset({"description"}))
 
 

@@ -43,7 +43,7 @@ def versions(cluster: Cluster) -> Iterator[Row]:
     tag = re.search(r":([0-9]+\.[0-9]+\.[0-9]+[^@/:]*)$", container["image"])
     rows = []
     if chart != own:
-        rows.append(found(f"the chart is of {chart or 'no version'}, this command of {own}", f"install the two of one release: {UPGRADE}", "chart"))
+        rows.append(found(f"the chart is of {chart or 'no version'}, this command of {own}", UPGRADE, "chart"))
     if tag and tag[1] != chart:
         rows.append(found(f"the operator's image is {container['image']}, the chart of {chart}", UPGRADE, "image"))
     yield from rows or [ok(f"chart, operator and command are of {own}")]

@@ -123,7 +123,8 @@ HOST_PATHS = (  # devices, drivers, container runtimes, kubelets, keys to the no
     "/var/spool/cron",
     "/var/usrlocal",
 )
-PLAIN_HOST_PATHS = ("/etc/localtime", "/etc/machine-id", "/etc/os-release", "/etc/ssl/certs", "/etc/timezone", "/usr/share/zoneinfo")  # harmless ones below those
+# Files below those that are harmless
+PLAIN_HOST_PATHS = ("/etc/localtime", "/etc/machine-id", "/etc/os-release", "/etc/ssl/certs", "/etc/timezone", "/usr/share/zoneinfo")
 
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN: Json = {  # what the ServiceAccount admission plugin injects, and nothing else

@@ -15,13 +15,18 @@ CHAIN: list[Check] = [
     checks.inputs,
     checks.model,
     checks.room,
-    checks.class_lowered,
     accountability.emergency,
     accountability.editors,
     checks.approvals,
 ]
+SHOWN: list[Check] = [checks.class_lowered, checks.pods]  # looked at once it is decided what is cleared, which they do not change
 
 
 def judged(facts: Facts) -> list[Row]:
-    """Every row of every check, in the chain's order."""
+    """The rows that decide what is cleared, in the chain's order."""
     return [row for check in CHAIN for row in check(facts)]
+
+
+def shown(facts: Facts) -> list[Row]:
+    """The rows that are shown beside them."""
+    return [row for check in SHOWN for row in check(facts)]

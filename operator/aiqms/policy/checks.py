@@ -28,10 +28,11 @@ ROOMY, FULL = 768 * 1024, 1024 * 1024  # bytes of a Clearance: from when it is s
 
 @dataclass(frozen=True)
 class Facts:
-    """An Input made ready for checking. quorums: of the current subject, for each procedure that applies. approved: the entry last approved.
+    """An Input made ready for checking. quorums: of the current subject, for each procedure that applies.
 
     subject: None while a workload is missing, or something else that makes it up cannot be read and never could.
     stops: that stand. glass: the Emergencies that count, by procedure.
+    approved: the entry last approved, known once it is decided what is cleared.
     """
 
     given: Input
@@ -40,8 +41,8 @@ class Facts:
     procedures: tuple[Procedure, ...]
     subject: Subject | None
     quorums: tuple[Quorum, ...]
-    approved: Entry | None
     now: datetime
+    approved: Entry | None = None
     stops: tuple[Record, ...] = ()
     glass: Mapping[str, tuple[BreakGlass, ...]] = field(default_factory=dict)
 
@@ -240,7 +241,7 @@ def _unknown(facts: Facts) -> tuple[Reason, str]:
 
 
 def _missing(facts: Facts, subject: Subject, role: RequiredRole, given: Sequence[Record]) -> tuple[Result, Reason, str]:
-    so_far = "; ".join(f"{r.person} approved on {r.created.date()}" for r in given) or "nobody's counts"
+    so_far = "; ".join(f"{r.person} approved on {r.created.date()}" for r in given) or "none counts yet"
     message = f"{len(given)} of {role.count} {role.role} approvals for {short(subject.fingerprint)}; {so_far}"
     others = [r for r in _ever_approved(facts, subject, role) if r.person not in {g.person for g in given}]
     taken = [r for r in others if r.name in facts.records.withdrawn]
@@ -262,7 +263,7 @@ def _ever_approved(facts: Facts, subject: Subject, role: RequiredRole) -> list[R
 
 
 def pods(facts: Facts) -> list[Row]:
-    """A held pod equals what its controller declares; where it does not, nobody can release it. Judges pods, not the subject: it blocks no clearance."""
+    """A held pod equals what its controller declares; where it does not, nobody can release it."""
     waiting = [p for p in facts.given.pods if p.held and not p.going]
     odd = [p for p in waiting if p.differs]
     if odd:

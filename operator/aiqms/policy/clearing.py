@@ -131,12 +131,15 @@ def _lapse_terms(current: Current) -> list[Term]:
 
 
 def superseded_entries(given: Input, current: Current, before: Sequence[Entry], records: Records, now: datetime, *, own: Sequence[Entry]) -> list[Entry]:
-    """Subjects approved before: admitted while their approvals (and onChange.grace) last, kept while pods of them run or nothing newer is cleared."""
+    """Subjects approved before: admitted while their approvals (and onChange.grace) last, kept while they cover pods that run.
+
+    The one approved last is kept while nothing newer is cleared: new pods of it may come, and people see what has changed since.
+    """
     marked = [e.model_copy(update={"superseded": e.superseded or now, "terms": e.terms or _lapse_terms(current)}) for e in before]
     ordered = sorted((rejudged(e, given, records, now) for e in marked), key=lambda e: e.superseded or now, reverse=True)
     served = distinct(p.template for p in given.pods if not p.held and not covers(own, p.template))
     last = None if any(is_live(e, now) for e in own) else next((e.fingerprint for e in ordered if e.components), None)
-    return [e for e in ordered if (e.fingerprint == last or e.template in served) and not kept(e, records, now).over(now)]
+    return [e for e in ordered if e.fingerprint == last or (e.template in served and not kept(e, records, now).over(now))]
 
 
 def rejudged(entry: Entry, given: Input, records: Records, now: datetime, glass: Glass = _NONE) -> Entry:

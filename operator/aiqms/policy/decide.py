@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,15 +14,15 @@ from aiqms.api.procedure import Enforcement, SecretInputs
 from aiqms.api.record import Decision as What
 from aiqms.api.values import FOREVER, duration
 from aiqms.policy.approvals import Quorum, Records, quorum, sifted, until
-from aiqms.policy.chain import judged
-from aiqms.policy.checks import TERMS, Facts, Row, pods
-from aiqms.policy.clearing import Current, Kept, capped, carried_on, evolved, halted, is_live, kept, orphan_stop, running
+from aiqms.policy.chain import judged, shown
+from aiqms.policy.checks import TERMS, Facts, Row
+from aiqms.policy.clearing import Current, Kept, capped, carried_on, covers, evolved, halted, is_live, kept, orphan_stop, running
 from aiqms.policy.emergency import emergencies
-from aiqms.policy.facts import Broken, Decision, Input, Procedure, Record, Removal
+from aiqms.policy.facts import Broken, Decision, Input, PodFacts, Procedure, Record, Removal
 from aiqms.policy.pods import releases, removals, stopped, uncovered
 from aiqms.policy.procedures import term
 from aiqms.policy.records import Standing, unregistered, verdicts
-from aiqms.policy.status import NOTICES, pod_counts, status, told
+from aiqms.policy.status import NOTICES, pod_counts, served, serving, status, told
 from aiqms.policy.stops import standing_stops
 from aiqms.policy.subject import Subject, subject
 
@@ -35,9 +35,10 @@ def decide(given: Input, now: datetime) -> Decision:
     facts = ready(given, given.spec, records, now)
     rows = judged(facts)
     entries = _kept(_entries(facts, rows), records, now)
+    decided = replace(facts, approved=_approved([k.entry for k in entries]))
     own = {facts.subject.fingerprint: facts.quorums} if facts.subject else {}
     at = replace(_standing(given, entries, records, own, now), glass=[g for each in facts.glass.values() for g in each])
-    return _carried_out(given, status(facts, [*rows, *pods(facts)], entries), entries, at, halt=_halt(facts))
+    return _carried_out(given, status(decided, [*rows, *shown(decided)], entries), entries, at, halt=_halt(facts))
 
 
 def _halt(facts: Facts) -> str:
@@ -95,7 +96,7 @@ def _carried_out(given: Input, answer: DeploymentStatus, entries: Sequence[Kept]
         entries=plain,
         records=verdicts(at),
         releases=releases(given.pods, plain, at.now) if given.governed else (),
-        removals=_ended(given, entries, orphan, at.now, halt=halt) if given.governed else (),
+        removals=_ended(given, entries, orphan, lambda p: _why(p, given, answer), at.now, halt=halt) if given.governed else (),
         marks=_marks(given, at.records),
         told=told(given, answer),
         orphan=orphan,
@@ -103,14 +104,21 @@ def _carried_out(given: Input, answer: DeploymentStatus, entries: Sequence[Kept]
     )
 
 
-def _ended(given: Input, entries: Sequence[Kept], orphan: Orphan | None, now: datetime, *, halt: str) -> tuple[Removal, ...]:
-    return stopped(given.pods, halt) if halt else removals(given.pods, entries, given.entries, orphan, now)
+def _ended(given: Input, entries: Sequence[Kept], orphan: Orphan | None, why: Callable[[PodFacts], str], now: datetime, *, halt: str) -> tuple[Removal, ...]:
+    return stopped(given.pods, halt) if halt else removals(given.pods, entries, orphan, why, now)
 
 
 def _marks(given: Input, records: Records) -> dict[str, bool]:
     """Which Stop records have to gain or lose the mark by which admission refuses new pods, with no operator running."""
     standing = {s.name for s in _stops(given, records)}
     return {r.name: r.name in standing for r in given.records if r.spec.decision is What.STOP and r.marked != (r.name in standing)}
+
+
+def _why(pod: PodFacts, given: Input, answer: DeploymentStatus) -> str:
+    """Why a pod is stopped, in words for an event."""
+    if answer.phase in (Phase.RETIRED, Phase.PROHIBITED):
+        return f"AIModelDeployment {given.name} is {answer.phase}"
+    return "its clearance has ended, and onLapse or onChange stops it" if covers(given.entries, pod.template) else "no clearance covers it"
 
 
 def deregistered(given: Input, now: datetime) -> Decision:
@@ -122,7 +130,7 @@ def deregistered(given: Input, now: datetime) -> Decision:
     since = given.orphan or Orphan(since=now.replace(microsecond=0), stop_at=orphan_stop(given.entries, now))
     orphan = since if running(given.pods) and (given.entries or given.orphan) else None
     wake = orphan.stop_at if orphan and orphan.stop_at and now < orphan.stop_at else None
-    ended = _ended(given, (), orphan, now, halt=halt)
+    ended = _ended(given, (), orphan, lambda p: f"AIModelDeployment {given.name} does not exist", now, halt=halt)
     return Decision(status=DeploymentStatus(), records=said, removals=ended, marks=_marks(given, records), orphan=orphan, wake=wake)
 
 
@@ -138,7 +146,6 @@ def ready(given: Input, spec: DeploymentSpec, records: Records, now: datetime) -
         procedures=applying,
         subject=found,
         quorums=tuple(quorum(term(p), records, fingerprint=fingerprint, now=now, editors=by) for p in applying),
-        approved=_approved(given.entries),
         now=now,
         stops=tuple(_stops(given, records)),
         glass={p.name: emergencies(p, records) for p in applying},
@@ -230,11 +237,18 @@ def _broken(given: Input, broken: Broken, records: Records, now: datetime) -> De
     said = [Said(Type.READY, "False", Reason.INVALID, broken.message), Said(Type.STALLED, "True", Reason.INVALID, broken.message)]
     listed = conditions.merged(said, before=given.before.conditions, generation=given.generation, now=now)
     halt = _order(_stops(given, records))
-    phase = {"phase": Phase.STOPPED} if halt else {}
-    answer = given.before.model_copy(update={"conditions": listed, "observed_generation": given.generation, "pods": pod_counts(given), **phase})
     entries = _kept(_unjudged(given, records, now, halt=halt), records, now)
-    at = _standing(given, entries, records, {}, now)
-    return _carried_out(given, answer, entries, replace(at, current=answer.subject.fingerprint if answer.subject else None), halt=halt)
+    own = given.before.subject.fingerprint if given.before.subject else None
+    answer = given.before.model_copy(
+        update={
+            "observed_generation": given.generation,
+            "phase": Phase.STOPPED if halt else served(entries, own, now),
+            "serving": serving(entries, now),
+            "pods": pod_counts(given),
+            "conditions": listed,
+        }
+    )
+    return _carried_out(given, answer, entries, replace(_standing(given, entries, records, {}, now), current=own), halt=halt)
 
 
 def _unjudged(given: Input, records: Records, now: datetime, *, halt: str) -> tuple[Entry, ...]:

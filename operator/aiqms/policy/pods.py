@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from aiqms.api.clearance import Entry, Orphan
@@ -31,14 +31,10 @@ def uncovered(pods: Sequence[PodFacts], kept: Sequence[Kept], now: datetime) -> 
     return [p for p in running(pods) if not covers(covering, p.template)]
 
 
-def removals(pods: Sequence[PodFacts], kept: Sequence[Kept], before: Sequence[Entry], orphan: Orphan | None, now: datetime) -> tuple[Removal, ...]:
-    """Uncovered pods, unless a former registration gives them time, and a StatefulSet's held pods of an old revision. before: the entries until now."""
+def removals(pods: Sequence[PodFacts], kept: Sequence[Kept], orphan: Orphan | None, why: Callable[[PodFacts], str], now: datetime) -> tuple[Removal, ...]:
+    """Uncovered pods, unless a former registration gives them time, and a StatefulSet's held pods of an old revision."""
     spared = orphan is not None and (orphan.stop_at is None or now < orphan.stop_at)
-    swept = [] if spared else [Removal(p.name, p.uid, _why(p, [*before, *(k.entry for k in kept)])) for p in uncovered(pods, kept, now)]
+    swept = [] if spared else [Removal(p.name, p.uid, why(p)) for p in uncovered(pods, kept, now)]
     live = [k.entry for k in kept if is_live(k.entry, now)]
     waiting = [p for p in pods if p.held and p.outdated and not p.going and not p.before and not covers(live, p.template)]
     return (*swept, *(Removal(p.name, p.uid, "a held pod of an old revision, which its StatefulSet does not replace") for p in waiting))
-
-
-def _why(pod: PodFacts, entries: Sequence[Entry]) -> str:
-    return "its clearance has ended, and onLapse or onChange stops it" if covers(entries, pod.template) else "no clearance covers it"

@@ -49,7 +49,7 @@ def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> Deploy
         phase=phase,
         model=f"{facts.spec.model.name}:{facts.spec.model.version}",
         subject=_subject_status(facts),
-        serving=_serving(entries, facts.now),
+        serving=serving(entries, facts.now),
         approvals=[_role_approvals(q, r, facts.now) for q in facts.quorums for r in q.term.roles][:LISTED],
         procedures=[*_unread(facts.given), *(_seen(p) for p in facts.procedures)][:64],
         responsibilities=[Answerable(duty=r.duty, role=r.role, procedure=p.name) for p in facts.procedures for r in p.spec.responsibilities][:256],
@@ -60,7 +60,8 @@ def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> Deploy
     )
 
 
-def _serving(entries: Sequence[Kept], now: datetime) -> Serving | None:
+def serving(entries: Sequence[Kept], now: datetime) -> Serving | None:
+    """The subject that admission clears now, the newest first."""
     for entry in (k.entry for k in entries):
         if entry.fingerprint and entry.valid_until and is_live(entry, now):
             return Serving(fingerprint=entry.fingerprint, valid_until=entry.valid_until, notice=notice(entry.valid_until, now))
@@ -91,12 +92,18 @@ def _phase(facts: Facts, entries: Sequence[Kept]) -> Phase:
         return Phase.PROHIBITED
     if facts.spec.lifecycle is Lifecycle.RETIRED:
         return Phase.RETIRED
-    live = [k.entry for k in entries if is_live(k.entry, facts.now)]
-    if any(e.audit or (facts.subject and e.fingerprint == facts.subject.fingerprint) for e in live):
+    return served(entries, facts.subject.fingerprint if facts.subject else None, facts.now)
+
+
+def served(entries: Sequence[Kept], own: str | None, now: datetime) -> Phase:
+    """The phase by what the entries let through and cover. own: the current subject's fingerprint."""
+    live = [k.entry for k in entries if is_live(k.entry, now)]
+    if any(e.audit or e.fingerprint == own for e in live):
         return Phase.RUNNING
     if live:
         return Phase.CHANGE_PENDING
-    return Phase.STOPPED if entries and all(k.over(facts.now) for k in entries) else Phase.HELD
+    stopped = any(k.entry.fingerprint == own for k in entries) and all(k.over(now) for k in entries)
+    return Phase.STOPPED if stopped else Phase.HELD
 
 
 def _ready(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept], phase: Phase) -> Said:

@@ -14,7 +14,7 @@ from aiqms.api.procedure import Enforcement
 from aiqms.api.values import Json
 from aiqms.policy.facts import Procedure, WorkloadFacts
 
-_EXACT = 2**53 - 1  # RFC 8785 numbers are IEEE doubles; a larger integer is written as a string
+_EXACT = 2**53 - 1  # RFC 8785 numbers are IEEE doubles; a larger integer is written as a map with a key that no field, label or annotation can have
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def _exact(value: Any) -> Any:
         case bool():
             return value
         case int() if abs(value) > _EXACT:
-            return str(value)
+            return {"~integer": str(value)}
     return value
 
 

@@ -126,7 +126,8 @@ def pod(name: str, word: str = "v1", *, model: str | None = HEX["1"], **more: An
 
 def fingerprint(of: Input) -> str:
     """Of the current subject."""
-    assert isinstance(of.spec, DeploymentSpec)
+    if isinstance(of.spec, Broken):
+        return CURRENT
     found = subject(of.spec, workloads=of.workloads, procedures=[p for p in of.procedures if isinstance(p, Procedure)])
     return found.fingerprint if found else CURRENT
 
@@ -153,8 +154,6 @@ def given(
         orphan=orphan,
         **more,
     )
-    if isinstance(bare.spec, Broken):
-        return replace(bare, records=records)
     return replace(bare, records=tuple(about(r, fingerprint(bare)) for r in records))
 
 

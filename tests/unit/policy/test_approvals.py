@@ -40,7 +40,7 @@ def failed(*records: Record, why: str, says: str, under: Procedure = EXPIRING, r
 
 
 DAVE_REJECTS = "dave rejected {s} (apr/reject-dave): change the deployment, or have the rejection withdrawn"
-NOBODY = "0 of 1 model-owner approvals for {s}; nobody's counts"
+NOBODY = "0 of 1 model-owner approvals for {s}; none counts yet"
 
 CASES = {
     "without a record the approval is missing": failed(why="ApprovalMissing", says=NOBODY),
@@ -81,7 +81,7 @@ CASES = {
     ),
     "one person fills one place of two roles where people must differ": failed(
         approve("alice", "model-owner"), approve("alice", "risk-manager", name="other-role"), under=TWO_ROLES, row=RISK, why="ApprovalMissing",
-        says="0 of 1 risk-manager approvals for {s}; nobody's counts",
+        says="0 of 1 risk-manager approvals for {s}; none counts yet",
     ),
     "one person fills a place of each role where they need not": passed(
         approve("alice", "model-owner"), approve("alice", "risk-manager", name="other-role"),

@@ -45,7 +45,7 @@ OTHER, HERE = HEX["2"], HEX["1"]
 
 CASES = {
     "Prohibited is never cleared": Case(
-        given(of=spec(risk_class="Prohibited")), "register/risk-class", 
+        given(of=spec(risk_class="Prohibited")), "register/risk-class",
         fail("Prohibited", "risk class Prohibited is never cleared: AI Act Art. 5 forbids the practice")
     ),
     "High may be": Case(given(), "register/risk-class", None),
@@ -136,6 +136,10 @@ CASES = {
     "and as long as that waits": Case(
         change(after(after(given(approve("alice")), day(1), of=LIMITED), day(2))), "change/risk-class",
         warn("ClassLowered", "risk class was High in the subject last approved and is Limited now"),
+    ),
+    "and after the one approved before was stopped": Case(
+        change(after(given(approve("alice"), procedures=[procedure(change="3d")]), day(1), of=LIMITED)), "change/risk-class",
+        warn("ClassLowered", "risk class was High in the subject last approved and is Limited now"), day(9),
     ),
     "a risk class lower than was never approved": Case(after(given(), day(1), of=LIMITED), "change/risk-class", None),
     "a risk class raised": Case(after(given(approve("alice"), of=LIMITED), day(1), of=spec()), "change/risk-class", None),

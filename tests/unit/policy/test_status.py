@@ -1,193 +1,188 @@
-"""What is told ahead, and what is shown of procedures and duties."""
+"""What status and events say, and when time alone will change it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 
-from aiqms.api.deployment import Answerable
+from aiqms.api.deployment import Condition, PodCounts, RoleApprovals, Serving, Summary
+from aiqms.api.values import FOREVER
 from aiqms.policy.decide import decide
-from aiqms.policy.facts import Broken, Input, Procedure, Told
-from aiqms.policy.status import notice
-from tests.unit.policy.given import after, approve, change, cleared, day, fed, fingerprint, given, procedure, ready, spec, workload
-from tests.unit.policy.people import emergency
+from aiqms.policy.facts import Broken, Input, Told
+from tests.unit.policy.given import HEX, after, approve, change, day, fed, fingerprint, given, pod, procedure, ready, reject, spec, workload
 
-EXPLAIN = " (kubectl qms explain aimd/credit-scoring -n lending)"
-END = day(30)
-LAPSING = procedure(valid_for="30d")
-SECOND = timedelta(seconds=1)
-BASE = procedure(since=1)
-TORN = ("high-risk", Broken("spec.title: too long"))
+APPROVED = given(approve("alice"), procedures=[procedure(valid_for="90d")], pods=[pod("old")], generation=7)
+RUNNING = after(APPROVED, day(1))
+PENDING = change(RUNNING, workloads=[workload("v2")], pods=[pod("old"), pod("new", "v2", held=True), pod("older", "v0", before=True), pod("bye", going=True)])
+TWO = procedure(roles={"model-owner": 1, "risk-manager": 2})
+MISSING = "high-risk: 0 of 1 model-owner approvals for {s}; none counts yet"
 
-
-def serving(rule: Procedure = LAPSING) -> Input:
-    """Approved on day 0, decided on day 1."""
-    return after(given(approve("alice"), procedures=[rule]), day(1))
-
-
-def ahead(of: Input, within: str, what: str = "have it approved anew", subject: str = "") -> Told:
-    said = f"the permission of {(subject or fingerprint(of))[:15]} ends at 2027-01-31 00:00:00 UTC, in at most {within}: {what}"
-    return Told("Warning", "LapseAhead", said + EXPLAIN)
-
-
-@pytest.mark.parametrize(
-    ("left", "said"),
-    [
-        (timedelta(days=14) + SECOND, ""),
-        (timedelta(days=14), "14d"),
-        (timedelta(days=7) + SECOND, "14d"),
-        (timedelta(days=7), "7d"),
-        (timedelta(days=1) + SECOND, "7d"),
-        (timedelta(days=1), "1d"),
-        (SECOND, "1d"),
-    ],
-    ids=str,
-)
-def test_a_notice_begins_to_the_second(left: timedelta, said: str) -> None:
-    assert notice(END, END - left) == said
-
-
-class TestALapseAhead:
-    """An approval ends on day 30."""
-
-    def test_it_wakes_for_each_notice_and_for_the_end(self) -> None:
-        of, times = serving(), []
-        now: datetime | None = day(1)
-        while now:
-            decision = decide(of, now)
-            of, now = fed(of, decision), decision.wake
-            times += [now] if now else []
-        assert times == [day(16), day(23), day(29), day(30)]
-
-    def test_each_notice_is_told_once(self) -> None:
-        of = serving()
-        told: list[tuple[float, Told]] = []
-        for at in (15, 16, 17, 22.9, 23, 24, 28.9, 29, 29.5):
-            decision = decide(of, day(at))
-            of, told = fed(of, decision), [*told, *((at, t) for t in decision.told)]
-        assert told == [(16, ahead(of, "14d")), (23, ahead(of, "7d")), (29, ahead(of, "1d"))]
-
-    def test_after_a_pause_the_nearest_notice_alone_is_told(self) -> None:
-        of = serving()
-        assert decide(of, day(25)).told == (ahead(of, "7d"),)
-
-    def test_the_status_carries_it(self) -> None:
-        answers = [decide(serving(), day(at)).status.serving for at in (15, 16, 23, 29)]
-        assert [(s.valid_until, s.notice) for s in answers if s] == [(END, ""), (END, "14d"), (END, "7d"), (END, "1d")]
-
-    def test_approved_anew_in_time_nothing_is_told_any_more(self) -> None:
-        of = change(after(serving(), day(16)), approve("alice", at=17, name="anew"))
-        decision = decide(of, day(17))
-        assert (decision.told, decision.status.serving and decision.status.serving.notice, decision.wake) == ((), "", day(30))
-
-    def test_of_what_serves_while_another_subject_waits(self) -> None:
-        of = after(change(serving(), workloads=[workload("v2")]), day(2))
-        old = str(of.entries[0].fingerprint)
-        assert decide(of, day(16)).told == (ahead(of, "14d", "have the subject that waits approved", old),)
-
-    def test_at_its_end_the_answer_changes(self) -> None:
-        of = after(serving(), day(29.5))
-        said = f"high-risk: 0 of 1 model-owner approvals for {fingerprint(of)[:15]}; nobody's counts; that of alice ended at 2027-01-31 00:00:00 UTC"
-        assert decide(of, END).told == (Told("Warning", "ApprovalExpired", said + EXPLAIN),)
-
-    def test_without_an_end_nothing_is_told(self) -> None:
-        assert [decide(serving(BASE), day(at)).told for at in (2, 1000)] == [(), ()]
-
-
-CHANGES = {
-    "another role": (procedure(roles={"model-owner": 1, "dpo": 1}, revision=2, since=1), "went from revision 1 to 2: approvals changed"),
-    "separation of duties": (procedure(distinct=False, revision=2, since=1), "went from revision 1 to 2: approvals changed"),
-    "onLapse": (procedure(lapse="Hold 7d", revision=3, since=1), "went from revision 1 to 3: onLapse changed"),
-    "onChange": (procedure(change="7d", revision=2, since=1), "went from revision 1 to 2: onChange changed"),
-    "inputs": (procedure(inputs={"secrets": "Frozen"}, revision=2, since=1), "went from revision 1 to 2: inputs changed"),
-    "stop": (procedure(stop={"roles": ["cto"]}, revision=2, since=1), "went from revision 1 to 2: stop changed"),
-    "emergency": (
-        procedure(emergency={"roles": ["cto"], "maxDuration": "1h", "reviewWithin": "1d"}, revision=2, since=1),
-        "went from revision 1 to 2: emergency changed",
+READY: dict[str, tuple[Input, tuple[str, str, str]]] = {
+    "cleared, for ever": (given(approve("alice")), ("True", "Approved", "{s} is cleared")),
+    "cleared, until": (APPROVED, ("True", "Approved", "{s} is cleared until 2027-04-01 00:00:00 UTC")),
+    "one control fails": (given(), ("False", "ApprovalMissing", MISSING)),
+    "and more": (
+        given(procedures=[procedure(), procedure("other", roles={"a": 1, "b": 1})]), ("False", "ApprovalMissing", f"{MISSING}; and 2 controls more")
     ),
-    "responsibilities": (
-        procedure(responsibilities=[{"duty": "RiskManagement", "role": "cro"}], revision=2, since=1), "went from revision 1 to 2: responsibilities changed",
+    "and pods that run are stopped at a time": (
+        change(after(change(APPROVED, procedures=[procedure(change="14d")]), day(1)), workloads=[workload("v2")]),
+        ("False", "ApprovalMissing", f"{MISSING}; pods that run are stopped at 2027-01-18 00:00:00 UTC"),
     ),
-    "several": (
-        procedure(change="7d", lapse="Stop", stop={"roles": ["cto"]}, revision=2, since=1), "went from revision 1 to 2: onLapse, onChange, stop changed",
+    "no procedure names itself": (
+        given(procedures=[]),
+        ("False", "NoProcedure", "no QMSProcedure applies to risk class High, role Provider, namespace lending: "
+         "the platform team creates one, or widens spec.appliesTo of one"),
     ),
-    "enforcement": (procedure(audit=True, since=1), "went from revision 1 to 1: enforcement changed"),
-    "the revision alone": (procedure(revision=2, since=1), "went from revision 1 to 2: nothing that is judged changed"),
+    "only Audit, and nothing would block": (
+        given(approve("alice"), procedures=[procedure(audit=True)]),
+        ("True", "Audit", "only procedures in Audit apply: nothing is held; no control would block")
+    ),
+    "only Audit, and controls would block": (
+        given(workloads=[workload(label="other")], procedures=[procedure(audit=True)]),
+        ("True", "Audit", "only procedures in Audit apply: nothing is held; 2 controls would block"),
+    ),
+    "a pod that differs, though the subject is cleared": (
+        given(approve("alice"), pods=[pod("a", "v9", held=True, differs=("image: a -> b",))]),
+        ("False", "PodDiffers", "1 held pod, such as a, changed on the way in: image: a -> b: "
+         "have that declared in the workload's template, or kept from these pods"),
+    ),
+    "an ungoverned namespace": (
+        replace(APPROVED, governed=False),
+        ("False", "NamespaceNotGoverned", "the gate does not judge namespace lending; "
+         "to have it judged: kubectl label namespace lending aiqms.dev/governed=true"),
+    ),
+    "a register entry that cannot be read": (given(of=Broken("spec.role: none of these")), ("False", "Invalid", "spec.role: none of these")),
 }  # fmt: skip
-UNSAID = {
-    "its title": procedure(since=1, title="Another"),
-    "its owner": procedure(since=1, owner="Somebody else"),
-    "its document": procedure(since=1, document={"uri": "https://bank.example/SOP", "digest": "sha256:" + "a" * 64}),
-    "its reach, while it applies": procedure(since=1, appliesTo={"riskClasses": ["High"]}),
+
+
+@pytest.mark.parametrize(("of", "says"), READY.values(), ids=READY.keys())
+def test_ready_says_what_to_mend_first(of: Input, says: tuple[str, str, str]) -> None:
+    status, reason, message = says
+    assert ready(decide(of, day(3))) == (status, reason, message.replace("{s}", fingerprint(of)[:15]))
+
+
+CONDITIONS: dict[str, tuple[Input, dict[str, tuple[str, str]]]] = {
+    "cleared": (APPROVED, {"Ready": ("True", "Approved"), "Approved": ("True", "Approved")}),
+    "waiting is in progress": (
+        given(), {"Ready": ("False", "ApprovalMissing"), "Approved": ("False", "ApprovalMissing"), "Reconciling": ("True", "ApprovalMissing")}
+    ),
+    "rejected is stalled": (
+        given(reject("alice")), {"Ready": ("False", "Rejected"), "Approved": ("False", "Rejected"), "Stalled": ("True", "Rejected")}
+    ),
+    "another model is stalled, though approved": (
+        given(approve("alice"), workloads=[workload(model=HEX["2"])]),
+        {"Ready": ("False", "ModelMismatch"), "Approved": ("True", "Approved"), "Stalled": ("True", "ModelMismatch")},
+    ),
+    "retired is at rest": (
+        given(approve("alice"), of=spec(lifecycle="Retired")), {"Ready": ("False", "Retired"), "Approved": ("True", "Approved")}
+    ),
+    "Prohibited is stalled": (
+        given(of=spec(risk_class="Prohibited")),
+        {"Ready": ("False", "Prohibited"), "Approved": ("False", "ApprovalMissing"), "Stalled": ("True", "Prohibited")},
+    ),
+    "no procedure asks for approvals": (
+        given(procedures=[]), {"Ready": ("False", "NoProcedure"), "Approved": ("False", "NoProcedure"), "Reconciling": ("True", "NoProcedure")}
+    ),
+    "an entry that cannot be read is stalled": (given(of=Broken("why")), {"Ready": ("False", "Invalid"), "Stalled": ("True", "Invalid")}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("of", "says"), CONDITIONS.values(), ids=CONDITIONS.keys())
+def test_conditions(of: Input, says: dict[str, tuple[str, str]]) -> None:
+    assert {c.type: (c.status, c.reason) for c in decide(of, day(3)).status.conditions} == says
+
+
+def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
+    waiting = after(given(generation=1), day(1).replace(microsecond=5))
+    later = decide(change(waiting, reject("alice"), generation=2), day(2)).status.conditions[0]
+    assert later == Condition(type="Ready", status="False", reason="Rejected", message=later.message, observed_generation=2, last_transition_time=day(1))
+    assert decide(change(waiting, approve("alice")), day(2)).status.conditions[0].last_transition_time == day(2)
+
+
+def test_a_pending_change_shows_what_serves_what_waits_and_what_is_missing() -> None:
+    status = decide(PENDING, day(2)).status
+    assert (status.observed_generation, status.phase, status.model) == (7, "ChangePending", "credit-llm:4.2.0")
+    assert status.serving == Serving(fingerprint=fingerprint(APPROVED), valid_until=day(90))
+    assert status.subject
+    assert (status.subject.fingerprint, status.subject.changed) == (fingerprint(PENDING), ["workload"])
+    assert status.pods == PodCounts(running=2, held=1, before=1)
+    assert status.summary == Summary(passed=2, fail=1, warn=0, error=0, skip=0)
+    assert status.approvals == [RoleApprovals(role="model-owner", procedure="high-risk", required=1, given=0)]
+
+
+APPROVALS: dict[str, tuple[Input, list[tuple[str, int, int, list[str], datetime | None]]]] = {
+    "some of a role: until the first of them ends": (
+        given(approve("bob", "risk-manager", expires="2027-02-01T00:00:00Z"), procedures=[TWO]),
+        [("model-owner", 1, 0, [], None), ("risk-manager", 2, 1, ["bob"], day(31))],
+    ),
+    "all: until the whole quorum ends": (
+        given(approve("alice", expires="2027-02-01T00:00:00Z"), approve("bob", "risk-manager"), approve("carol", "risk-manager"), procedures=[TWO]),
+        [("model-owner", 1, 1, ["alice"], day(31)), ("risk-manager", 2, 2, ["bob", "carol"], day(31))],
+    ),
+    "for ever is no time": (given(approve("alice")), [("model-owner", 1, 1, ["alice"], None)]),
+    "also under Audit": (given(approve("alice"), procedures=[procedure(audit=True)]), [("model-owner", 1, 1, ["alice"], None)]),
+    "a long name, as long as can be listed": (given(approve("x" * 1024)), [("model-owner", 1, 1, ["x" * 253], None)]),
 }
 
 
-def revisions(of: Input, at: datetime) -> list[Told]:
-    return [t for t in decide(of, at).told if t.reason == "ProcedureChanged"]
+@pytest.mark.parametrize(("of", "rows"), APPROVALS.values(), ids=APPROVALS.keys())
+def test_approvals_by_role(of: Input, rows: list[tuple[str, int, int, list[str], datetime | None]]) -> None:
+    assert [(a.role, a.required, a.given, a.by, a.valid_until) for a in decide(of, day(3)).status.approvals] == rows
 
 
-class TestAProcedureThatChanges:
-    @pytest.mark.parametrize(("rule", "said"), CHANGES.values(), ids=CHANGES.keys())
-    def test_is_told_with_what_changed_once(self, rule: Procedure, said: str) -> None:
-        of = change(serving(BASE), procedures=[rule])
-        assert revisions(of, day(2)) == [Told("Warning", "ProcedureChanged", f"QMSProcedure high-risk {said}{EXPLAIN}")]
-        assert revisions(after(of, day(2)), day(3)) == []
-
-    @pytest.mark.parametrize("rule", UNSAID.values(), ids=UNSAID.keys())
-    def test_in_what_nobody_judges_is_not_told(self, rule: Procedure) -> None:
-        assert revisions(change(serving(BASE), procedures=[rule]), day(2)) == []
-
-    def test_one_that_comes_and_one_that_goes(self) -> None:
-        of = change(serving(BASE), procedures=[procedure("other", {"dpo": 1}, revision=4)])
-        assert revisions(of, day(2)) == [
-            Told("Warning", "ProcedureChanged", "QMSProcedure other, revision 4, applies from now on" + EXPLAIN),
-            Told("Warning", "ProcedureChanged", "QMSProcedure high-risk, revision 1, applies no more" + EXPLAIN),
-        ]
-
-    def test_the_first_answer_of_all_tells_of_none(self) -> None:
-        assert revisions(given(), day(1)) == []
-
-    def test_one_that_cannot_be_read_for_a_while_is_remembered(self) -> None:
-        torn = change(serving(BASE), procedures=[TORN])
-        assert (revisions(torn, day(2)), revisions(after(torn, day(2)), day(3))) == ([], [])
-        again = change(after(torn, day(2)), procedures=[procedure(change="7d", revision=2, since=1)])
-        assert [t.note for t in revisions(again, day(3))] == [f"QMSProcedure high-risk went from revision 1 to 2: onChange changed{EXPLAIN}"]
-
-    def test_the_status_shows_what_it_was_judged_by(self) -> None:
-        (seen,) = decide(given(procedures=[procedure(audit=True, revision=4)]), day(1)).status.procedures
-        assert (seen.name, seen.revision, seen.enforcement, sorted(seen.parts)) == (
-            "high-risk", 4, "Audit", ["approvals", "inputs", "onChange", "onLapse", "responsibilities"],
-        )  # fmt: skip
-
-    def test_a_broken_entry_tells_nothing_of_procedures(self) -> None:
-        of = replace(serving(BASE), spec=Broken("spec.role"), procedures=())
-        assert (revisions(of, day(2)), decide(of, day(2)).status.procedures) == ([], serving(BASE).before.procedures)
+HELP = " (kubectl qms explain aimd/credit-scoring -n lending)"
+TOLD: dict[str, tuple[Input, Told | None]] = {
+    "the first answer": (given(), Told("Warning", "ApprovalMissing", f"{MISSING}{HELP}")),
+    "the same answer again": (after(given(), day(1)), None),
+    "the same answer, more of it given": (after(given(procedures=[TWO]), day(1), approve("bob", "risk-manager")), None),
+    "another reason": (
+        after(given(), day(1), reject("alice")),
+        Told("Warning", "Rejected", f"high-risk: alice rejected {{s}} (apr/reject-alice): change the deployment, or have the rejection withdrawn{HELP}"),
+    ),
+    "another subject": (after(given(), day(1), workloads=[workload("v2")]), Told("Warning", "ApprovalMissing", f"{MISSING}{HELP}")),
+    "cleared": (after(given(), day(1), approve("alice")), Told("Normal", "Approved", "{s} is cleared")),
+    "stopped": (
+        after(given(approve("alice"), procedures=[procedure(lapse="Hold 1d", valid_for="1d")]), day(0.5)),
+        Told("Warning", "ApprovalExpired", f"{MISSING}; that of alice ended at 2027-01-02 00:00:00 UTC{HELP}"),
+    ),
+}
 
 
-def test_responsibilities_are_shown_with_their_procedure() -> None:
-    one = procedure("a", responsibilities=[{"duty": "RiskManagement", "role": "cro"}, {"duty": "IncidentReporting", "role": "incident-commander"}])
-    two = procedure("b", audit=True, responsibilities=[{"duty": "RiskManagement", "role": "dpo"}])
-    assert decide(given(procedures=[two, one]), day(1)).status.responsibilities == [
-        Answerable(duty="RiskManagement", role="cro", procedure="a"),
-        Answerable(duty="IncidentReporting", role="incident-commander", procedure="a"),
-        Answerable(duty="RiskManagement", role="dpo", procedure="b"),
-    ]
+@pytest.mark.parametrize(("of", "told"), TOLD.values(), ids=TOLD.keys())
+def test_an_event_comes_when_the_answer_changes(of: Input, told: Told | None) -> None:
+    expected = replace(told, note=told.note.replace("{s}", fingerprint(of)[:15])) if told else None
+    assert decide(of, day(3)).told == expected
 
 
-def test_a_note_has_room_for_the_next_step_however_long_it_is() -> None:
-    rejected = given(approve("\U0001f9d1" * 250), procedures=[procedure(roles={"r" * 63: 16})], of=spec(risk_class="Prohibited"))
-    for told in decide(rejected, day(1)).told:
-        assert len(told.note.encode()) <= 1000
-        assert told.note.endswith(EXPLAIN)
+def test_an_event_has_room_for_the_help_however_long_the_message_and_its_letters() -> None:
+    told = decide(given(reject("\U0001f9d1" * 1000)), day(1)).told
+    assert told
+    assert (len(told.note.encode()) <= 1000, told.note.endswith(f"\U0001f9d1{HELP}")) == (True, True)
 
 
-def test_the_worst_of_several_emergencies_is_the_condition() -> None:
-    glass = {"roles": ["on-call"], "maxDuration": "1h", "reviewWithin": "1d"}
-    of = given(procedures=[procedure("a", audit=True, emergency=glass), procedure("b", audit=True, emergency=glass | {"reviewWithin": "10d"})])
-    of = change(of, emergency(at=0))
-    found = [(c.status, c.reason) for c in decide(of, day(2)).status.conditions if c.type == "Emergency"]
-    assert found == [("True", "ReviewOverdue")]
-    assert ready(decide(of, day(2)))[:2] == ("True", "Audit")
-    assert cleared(decide(of, day(2)), day(2)) == ["audit"]
+WAKE: dict[str, tuple[Input, datetime | None]] = {
+    "nothing will change by itself": (given(approve("alice")), None),
+    "a permission ends": (RUNNING, day(90)),
+    "an approval ends before its quorum is full": (given(approve("bob", "risk-manager", expires="2027-02-01T00:00:00Z"), procedures=[TWO]), day(31)),
+    "one approval of more than enough ends": (given(approve("alice", expires="2027-01-20T00:00:00Z"), approve("dave")), day(19)),
+    "an approval of another subject concerns nobody": (given(approve("alice", of=HEX["d"], expires="2027-01-20T00:00:00Z")), None),
+    "an approval in another role concerns nobody": (given(approve("alice", "auditor", expires="2027-01-20T00:00:00Z")), None),
+    "the grace after a lapse": (after(change(APPROVED, procedures=[procedure(lapse="Hold 7d", valid_for="2d")]), day(1)), day(9)),
+    "the grace after a change": (change(after(change(APPROVED, procedures=[procedure(change="14d")]), day(1)), workloads=[workload("v2")]), day(17)),
+    "a review is due": (given(procedures=[procedure(reviewBy="2027-01-15T00:00:00Z")]), day(14)),
+    "the subject before ends": (PENDING, day(90)),
+    "the last instant is none": (given(approve("alice", expires=FOREVER.isoformat())), None),
+}
+
+
+@pytest.mark.parametrize(("of", "at"), WAKE.values(), ids=WAKE.keys())
+def test_the_wake_up_is_the_next_instant_at_which_something_changes(of: Input, at: datetime | None) -> None:
+    assert decide(of, day(3)).wake == at
+
+
+@pytest.mark.parametrize(("of", "at"), [(of, at) for of, at in WAKE.values() if at], ids=[name for name, (_, at) in WAKE.items() if at])
+def test_and_then_it_does(of: Input, at: datetime) -> None:
+    stored = fed(of, decide(of, day(3)))
+    assert decide(stored, at) != decide(stored, at - datetime.resolution)

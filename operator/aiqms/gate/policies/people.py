@@ -37,7 +37,7 @@ def stamp() -> Policy:
         rules=RECORDS,
         where="everywhere",
         acts="true",
-        patch=f'has(object.spec) ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] + {MARK} : []',
+        patch=f'has(object.spec) && type({DECISION_MADE}) == string ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] + {MARK} : []',
     )
 
 
@@ -77,7 +77,8 @@ def not_in_role() -> list[Check]:
 def not_as_stamped() -> list[Check]:
     approver, now, expires = "object.spec.approver", "object.metadata.creationTimestamp", "object.spec.expires"
     forged = (
-        f"{approver}.username != request.userInfo.username || {approver}.?groups.orValue([]) != {GROUPS}"
+        f"!has({approver}) || {approver}.username != request.userInfo.username || {approver}.?groups.orValue([]) != {GROUPS}"
+        f" || {approver}.?uid.orValue('') != request.userInfo.?uid.orValue('')"
         f" || {approver}.?authorized.orValue(false) != (variables.holds && (variables.decision == 'Stop' || !variables.everything))"
     )
     marked = f"{MARKED} != (variables.decision == 'Stop' ? optional.of('Stop') : optional.none())"

@@ -1,0 +1,132 @@
+"""The committed CRDs are those that the models give, and leave nothing without bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aiqms.api.crds import KINDS, Kind, rendered
+
+Json = dict[str, Any]
+ROOT = Path(__file__).parents[3]
+FOLDERS = {"for kubectl": ROOT / "crds", "for Helm": ROOT / "charts" / "aiqms" / "crds"}
+BY_NAME = {k.kind: k for k in KINDS}
+
+# Pod templates: as long as pods, which the API server bounds by what it takes in one request.
+UNBOUNDED = {"Clearance": {"spec.deployments{}[].template"}}
+
+REQUIRED = {
+    "QMSProcedure": {
+        "": ["spec"],
+        "spec": ["title", "revision", "owner", "approvals"],
+        "spec.document": ["uri", "digest"],
+        "spec.appliesTo.namespaceSelector.matchExpressions[]": ["key", "operator"],
+        "spec.approvals": ["roles"],
+        "spec.approvals.roles[]": ["role"],
+        "spec.approvals.obligations[]": ["framework", "id"],
+    },
+    "AIModelDeployment": {
+        "": ["spec"],
+        "spec": ["intendedPurpose", "riskClass", "role", "owner", "model", "workloads"],
+        "spec.owner": ["name", "contact"],
+        "spec.model": ["name", "version", "uri", "digest"],
+        "spec.datasets[]": ["name", "version", "use", "classification", "digest"],
+        "spec.workloads[]": ["apiVersion", "kind", "name"],
+    },
+    "ApprovalRecord": {"": ["spec"], "spec": ["deployment", "subject", "role", "decision"], "spec.approver": ["username"]},
+    "Clearance": {"": ["spec"]},
+}
+
+
+def schema(kind: Kind) -> Json:
+    """Of the committed CRD."""
+    (version,) = yaml.safe_load((ROOT / "crds" / f"{kind.plural}.yaml").read_text())["spec"]["versions"]
+    found: Json = version["schema"]["openAPIV3Schema"]
+    return found
+
+
+def walked(of: Json, path: str = "") -> Iterator[tuple[str, Json]]:
+    """Each schema below, with its path: `a.b[]` for items, `a.b{}` for a map's values."""
+    yield path, of
+    for name, inner in of.get("properties", {}).items():
+        yield from walked(inner, f"{path}.{name}".lstrip("."))
+    if "items" in of:
+        yield from walked(of["items"], f"{path}[]")
+    if isinstance(of.get("additionalProperties"), dict):
+        yield from walked(of["additionalProperties"], f"{path}{{}}")
+
+
+def bounded(of: Json) -> bool:
+    """Whether a value of this schema has a greatest size, its parts aside."""
+    match of["type"]:
+        case "string":
+            return "enum" in of or "maxLength" in of
+        case "array":
+            return "maxItems" in of
+        case "object":
+            return "maxProperties" in of if "additionalProperties" in of else "properties" in of and not of.get("x-kubernetes-preserve-unknown-fields")
+        case "integer":
+            return {"minimum", "maximum"} <= of.keys()
+    return bool(of["type"] == "boolean")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=BY_NAME)
+@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS.keys())
+def test_committed_crds_are_generated_from_the_models(kind: Kind, folder: Path) -> None:
+    assert (folder / f"{kind.plural}.yaml").read_text() == rendered(kind), "run: make generate"
+
+
+@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS.keys())
+def test_there_is_a_file_for_each_kind_and_no_other(folder: Path) -> None:
+    assert {f.name for f in folder.iterdir()} == {f"{k.plural}.yaml" for k in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=BY_NAME)
+def test_every_string_list_map_and_number_has_a_bound(kind: Kind) -> None:
+    assert {path for path, of in walked(schema(kind)) if not bounded(of)} == UNBOUNDED.get(kind.kind, set())
+
+
+LOOSE: dict[str, Json] = {
+    "a string": {"type": "string"},
+    "a string with a pattern and no length": {"type": "string", "pattern": "^a*$"},
+    "a list": {"type": "array", "items": {"type": "boolean"}},
+    "a map": {"type": "object", "additionalProperties": {"type": "boolean"}},
+    "an object of anything": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    "an object of these fields and anything": {"type": "object", "properties": {"a": {}}, "x-kubernetes-preserve-unknown-fields": True},
+    "a number with one bound": {"type": "integer", "minimum": 0},
+}
+
+
+@pytest.mark.parametrize("of", LOOSE.values(), ids=LOOSE.keys())
+def test_what_has_no_bound_is_found(of: Json) -> None:
+    assert not bounded(of)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=BY_NAME)
+def test_what_must_be_given_is_required(kind: Kind) -> None:
+    parts = walked(schema(kind))
+    assert {path: of["required"] for path, of in parts if "required" in of and not path.startswith("status") and "{}" not in path} == REQUIRED[kind.kind]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=BY_NAME)
+def test_every_field_is_described_at_its_kind_and_every_rule_says_what_to_do(kind: Kind) -> None:
+    parts = dict(walked(schema(kind)))
+    assert parts[""]["description"]
+    assert [r for of in parts.values() for r in of.get("x-kubernetes-validations", []) if not r.get("message")] == []
+
+
+SHORT = {"QMSProcedure": ["qmsp"], "AIModelDeployment": ["aimd"], "ApprovalRecord": ["apr"], "Clearance": None}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=BY_NAME)
+def test_names_are_those_of_the_contract(kind: Kind) -> None:
+    found = yaml.safe_load(rendered(kind))["spec"]
+    scope = "Cluster" if kind.kind == "QMSProcedure" else "Namespaced"
+    assert (found["group"], found["scope"], found["names"]["categories"]) == ("aiqms.dev", scope, ["qms"])
+    assert (found["names"]["kind"], found["names"].get("shortNames")) == (kind.kind, SHORT[kind.kind])
+    (version,) = found["versions"]
+    assert (version["name"], version.get("subresources")) == ("v1alpha1", {"status": {}} if kind.status else None)
