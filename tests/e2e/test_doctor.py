@@ -25,6 +25,7 @@ from tests.testbed.install import install
 from tests.testbed.operator_process import Operator
 from tests.testbed.waiting import eventually
 
+PROJECT = Path(__file__).parents[2]
 CLI = Path(sys.executable).parent / "kubectl-qms"
 VALIDATING, MUTATING = "validatingadmissionpolicies", "mutatingadmissionpolicies"
 VALIDATING_BINDING, MUTATING_BINDING = "validatingadmissionpolicybindings", "mutatingadmissionpolicybindings"
@@ -213,7 +214,7 @@ def install_quietly(patient: Patient, given: Json) -> None:
     """As `install`, which waits for policies that a sabotage keeps from coming."""
     path = patient.cluster.provider.folder / "values.yaml"
     path.write_text(json.dumps({"replicas": 0} | given))
-    patient.cluster.helm("upgrade", "aiqms", str(Path(__file__).parents[2] / "charts" / "aiqms"), "--namespace", SYSTEM, "--values", str(path))
+    patient.cluster.helm("upgrade", "aiqms", str(PROJECT / "charts" / "aiqms"), "--namespace", SYSTEM, "--values", str(path), "--force-conflicts")
 
 
 @contextmanager
@@ -403,6 +404,26 @@ def test_doctor_finds_it_and_is_green_once_it_is_undone(sabotage: Sabotage, pati
             return True
 
         eventually(seen, within=60, what=f"doctor finds {sorted(sabotage.wanted)}", every=0.5)
+    patient.await_healthy()
+
+
+def test_what_it_says_to_do_mends_it(patient: Patient) -> None:
+    admin = patient.admin
+    admin.delete(VALIDATING, "aiqms-registered")
+    for resource, name, change in (
+        (VALIDATING_BINDING, "aiqms-cleared", actions("Audit")),
+        ("clusterroles", "aiqms-operator", more_rights),
+        ("deployments.apps", "aiqms-operator", old_image),
+        ("crds", PROCEDURES, prune),
+    ):
+        obj = admin.get(resource, name, SYSTEM if resource == "deployments.apps" else None)
+        change(obj)
+        admin.replace(obj)
+    rows = [row for row in patient.examined()[1] if row["result"] == "Found" and row["check"] != "probes"]
+    assert {row["check"] for row in rows} == {"policies", "versions", "operator-rights", "crds"}
+    for command in sorted({row["do"].partition(": ")[2] for row in rows}):
+        program, *arguments = command.split()
+        subprocess.run([patient.cluster.provider.program(program), *arguments], cwd=PROJECT, env=patient.cluster.environment(), check=True, timeout=120)
     patient.await_healthy()
 
 
