@@ -13,7 +13,7 @@ from aiqms.api.values import duration
 from aiqms.cli import doctor_crds, doctor_namespaces, doctor_operator, doctor_policies, doctor_probes, doctor_rights
 from aiqms.cli.connection import Refused, connect
 from aiqms.cli.doctor_reading import Cluster
-from aiqms.cli.doctor_rows import Result, Row, found, unknown
+from aiqms.cli.doctor_rows import Result, Row, found, plainly, unknown
 from aiqms.cli.manifests import duration_text
 from aiqms.cli.terminal import Context, Exit, Format, Output, print_lines, print_value, terminal_width
 from aiqms.cli.text import Line
@@ -28,7 +28,7 @@ gives those that read).
 Ends with 0 if all is well, 1 if something was found, 3 if nothing was found but a check could not be made, or the cluster could not be asked."""
 MARKS = {Result.OK: "✓", Result.FOUND: "✗", Result.UNKNOWN: "?", Result.ACCEPTED: "–"}
 STYLES = {Result.OK: "green", Result.FOUND: "red", Result.UNKNOWN: "yellow", Result.ACCEPTED: "dim"}
-READ_IT = "have a right to read it granted (ClusterRole aiqms-auditor), or run doctor with an account that may"
+READ_IT = "have it granted (ClusterRole aiqms-auditor gives all of this but the Lease), or run doctor with an account that may"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _made(check: Check, cluster: Cluster) -> list[Row]:
 def _not_made(refusal: Refused) -> Row:
     if refusal.code == 404:
         return found(f"{refusal}", f"AIQMS is not installed, or not whole: {doctor_policies.UPGRADE}")
-    return unknown(f"{refusal}", READ_IT)
+    return unknown(plainly(f"{refusal}"), READ_IT)
 
 
 def command(
@@ -112,8 +112,9 @@ def ended(rows: list[Row]) -> Exit:
 def lines(rows: list[Row], width: int | None) -> Iterator[Line]:
     """One row each, with what to do below it."""
     column = max(len(check.name) for check in CHECKS)
-    for row in rows:
-        yield from _row(row, column, width)
+    for row, after in zip(rows, (*rows[1:], None), strict=True):
+        # What several rows in a row ask for is said once, below the last of them.
+        yield from _row(row if after is None or after.do != row.do else replace(row, do=""), column, width)
     yield _last(rows)
 
 

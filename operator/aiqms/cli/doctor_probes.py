@@ -10,7 +10,7 @@ from aiqms.cli import doctor_attempts as attempts
 from aiqms.cli.connection import Refused
 from aiqms.cli.doctor_attempts import FORGED, Attempt, everywhere, once
 from aiqms.cli.doctor_reading import Answer, Cluster
-from aiqms.cli.doctor_rows import Result, Row, found, ok, unknown
+from aiqms.cli.doctor_rows import Result, Row, found, ok, plainly, unknown
 from aiqms.gate.rules import EDITOR, GATE, GOVERNED
 from aiqms.policy.words import plural
 
@@ -118,7 +118,7 @@ def _probed(probe: Probe, cluster: Cluster) -> Iterator[Row]:
     try:
         rows = [(namespace, probe.judge(probe, _sent(cluster, attempt))) for namespace, attempt in probe.attempts(cluster)]
     except Refused as refusal:
-        yield unknown(f"{probe.what}: {refusal}", ASK_OTHERS, about)
+        yield unknown(f"{probe.what}: {plainly(str(refusal))}", ASK_OTHERS, about)
         return
     for result, group in _grouped(rows).items():
         where = group[0][0] if len(group) == 1 else f"{group[0][0]} and {plural(len(group) - 1, 'other namespace')}"

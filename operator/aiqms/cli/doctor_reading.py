@@ -15,6 +15,7 @@ import urllib3
 from aiqms.api.values import GROUP, VERSION, Json
 from aiqms.cli.connection import CannotAsk, Connection, Refused
 from aiqms.cli.doctor_policies import Gate, compared
+from aiqms.cli.doctor_rows import plainly
 from aiqms.gate.normal import is_device
 from aiqms.gate.rules import GATE, GOVERNED, LABEL, OPERATOR_NAMESPACE, Rules
 
@@ -38,7 +39,7 @@ class Answer:
     @property
     def message(self) -> str:
         """Why it refused."""
-        return str(self.body.get("message") or f"the API server answered {self.code}")
+        return plainly(str(self.body.get("message") or f"the API server answered {self.code}"))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -139,8 +140,9 @@ def _holder(who: tuple[str, str, str], said: dict[str, list[str]]) -> Row:
     kind, namespace, name = who
     may = list(dict.fromkeys(what for powers in said.values() for what in powers))
     all_of_it = "may do everything by a wildcard" if len(may) == len(POWERS) else f"may {', '.join(may)}"
-    do = "if that is not meant, take the right away; if it is, say so with --accept"
-    return found(f"{all_of_it} ({', '.join(said)})", do, f"{kind}/{f'{namespace}/' if namespace else ''}{name}")
+    about = f"{kind}/{f'{namespace}/' if namespace else ''}{name}"
+    do = f"if that is not meant, take it off the binding; if it is: kubectl qms doctor --accept {shlex.quote(f'powers/{about}')}"
+    return found(f"{all_of_it} ({', '.join(said)})", do, about)
 
 
 def _gives(rule: Json, power: Power) -> bool:

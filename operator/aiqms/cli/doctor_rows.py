@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -41,6 +42,23 @@ class Row:
         """The row, accepted if a pattern names it. Only what was found can be accepted."""
         named = self.result is Result.FOUND and any(fnmatchcase(self.key, pattern) for pattern in patterns)
         return replace(self, result=Result.ACCEPTED) if named else self
+
+
+FORBIDDEN = re.compile(
+    r'.* is forbidden: User ".*" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
+    r'(?: in the namespace "(?P<namespace>[^"]+)"| at the cluster scope)?.*',
+    re.DOTALL,
+)
+
+
+def plainly(message: str) -> str:
+    """What RBAC says, shorter: which right is missing. Any other message stays."""
+    said = FORBIDDEN.fullmatch(message)
+    if said is None:
+        return message
+    resource = f"{said['resource']}.{said['group']}" if said["group"] else said["resource"]
+    where = f"in {said['namespace']}" if said["namespace"] else "cluster-wide"
+    return f"you may not {said['verb']} {resource} {where}"
 
 
 def ok(message: str, about: str = "") -> Row:
