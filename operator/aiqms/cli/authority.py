@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from aiqms.api.record import Decision
+from aiqms.cli import case as cases
 from aiqms.cli import decision
 from aiqms.cli.case import Case
 from aiqms.cli.rights import binding, verb_of
@@ -50,7 +51,8 @@ def role_for(case: Case, decided: Decision) -> str:
     part = _PARTS.get(decided)
     named = case.authority(part) if part else [p.role for p in case.places]
     if named is None:
-        return only(case, _by_own_rights(case, decided), decided)
+        stopping = case.rights.of(cases.stopping(case), decided) if decided is Decision.RESUME else []
+        return stopping[0] if stopping else only(case, _by_own_rights(case, decided), decided)
     if not named and part:
         field = f"spec.{part}.roles"
         raise NotDone(f"no procedure names a role under {part}.roles, so nobody can {_ABLE[decided]} {case.name}: the platform team adds one ({field})")

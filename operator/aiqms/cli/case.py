@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from aiqms.api.record import Decision
 from aiqms.api.values import Json
 from aiqms.cli.connection import Connection
 from aiqms.cli.reading import deployment_of, procedures_of, records_of
 from aiqms.cli.rights import Rights, whoami
+from aiqms.cli.times import end_in
 from aiqms.gate.rules import EDITOR
 
+ANNOUNCED = timedelta(days=14)  # how long before its end a permission is said to lapse
 ASKS_EDITORS = "approvals/author"  # the control of procedures under DistinctFromEditors
 
 
@@ -122,6 +125,11 @@ def stops(case: Case) -> list[Json]:
     return [r for r in of(case.records, Decision.STOP) if counts(r)]
 
 
+def stopping(case: Case) -> list[str]:
+    """The roles in which it was stopped, so that they are stop roles, whatever procedures say."""
+    return list(dict.fromkeys(r["spec"]["role"] for r in stops(case)))
+
+
 def unreviewed(case: Case) -> list[Json]:
     """Emergencies of the deployment that were allowed and that nobody reviewed, newest first."""
     return unreviewed_of(case.records)
@@ -133,6 +141,16 @@ def unreviewed_of(records: Iterable[Json] | None) -> list[Json]:
     reviewed = {r["spec"]["reviews"] for r in known if r["spec"].get("reviews") and counts(r)}
     made = of(known, Decision.EMERGENCY)
     return [r for r in made if r["metadata"]["name"] not in reviewed and (r.get("status") or {}).get("reason") not in ("EmergencyNotAllowed", "NotAuthorized")]
+
+
+def ending(records: Iterable[Json] | None, status: Json) -> list[Json]:
+    """The approvals of what is cleared now that end about when its clearance does; none before that is announced, or where it is not the current subject."""
+    serving, subject = status.get("serving") or {}, (status.get("subject") or {}).get("fingerprint")
+    if not serving.get("notice") or serving.get("fingerprint") != subject:
+        return []
+    soon = datetime.fromisoformat(serving["validUntil"]) + ANNOUNCED
+    found = [r for r in of(records, Decision.APPROVE) if counts(r) and r["spec"].get("subject") == subject and not r["spec"].get("reviews")]
+    return [r for r in found if (end := end_in((r.get("status") or {}).get("message", ""))) and end <= soon]
 
 
 def barred(case: Case, role: str) -> bool:

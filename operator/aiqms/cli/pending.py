@@ -119,16 +119,12 @@ def _waiting(case: Case) -> str:
 
 
 def renewals(case: Case) -> Iterator[Task]:
-    """Approvals by this person, or by others of the role, of what runs now, that end soon."""
-    serving = case.status.get("serving") or {}
-    if not case.notice or serving.get("fingerprint") != case.fingerprint:
-        return
-    ending = [p for p in case.status.get("approvals") or [] if p.get("validUntil") and p["validUntil"] <= serving["validUntil"]]
-    for role in dict.fromkeys(p["role"] for p in ending):
-        mine = any(case.me in (p.get("by") or ()) for p in ending if p["role"] == role)
-        if mine and case.rights.of([role], Decision.APPROVE):
-            why = f"{short(case.fingerprint)} is cleared until {instant(serving['validUntil'])}, {_left(case.notice)}"
-            yield _task(case, "Renew", role, why, f"approve {case.name} --role {role} --renew", subject=str(case.fingerprint), due=serving["validUntil"])
+    """This person's approvals of what runs now that end soon."""
+    mine = dict.fromkeys(r["spec"]["role"] for r in cases.ending(case.records, case.status) if cases.who(r) == case.me)
+    for role in case.rights.of(mine, Decision.APPROVE):
+        end = case.status["serving"]["validUntil"]
+        why = f"{short(case.fingerprint)} is cleared until {instant(end)}, {_left(case.notice)}"
+        yield _task(case, "Renew", role, why, f"approve {case.name} --role {role} --renew", subject=str(case.fingerprint), due=end)
 
 
 def _left(notice: str) -> str:
@@ -155,8 +151,9 @@ def resumptions(case: Case) -> Iterator[Task]:
 
 
 def _resumers(case: Case) -> list[str]:
+    """Where procedures may not be read, the roles in which it was stopped are known to be able to."""
     named = case.authority("stop")
-    return case.rights.of(named, Decision.RESUME) if named is not None else case.rights.named(Decision.RESUME)
+    return case.rights.of(named if named is not None else cases.stopping(case), Decision.RESUME)
 
 
 def _resumed(case: Case, stop: Json, roles: list[str]) -> bool:

@@ -104,11 +104,7 @@ def _review(control: Json, facts: Facts) -> Way | None:
 def renewal(facts: Facts) -> Way | None:
     """Whose approvals end soon, while what they approved is still the current subject: they approve again."""
     status = (facts.deployment or {}).get("status") or {}
-    serving = status.get("serving") or {}
-    if not serving.get("notice") or serving.get("fingerprint") != (status.get("subject") or {}).get("fingerprint"):
-        return None
-    ending = [p for p in status.get("approvals") or [] if p.get("validUntil") and p["validUntil"] <= serving["validUntil"]]
-    people = tuple(dict.fromkeys(f"user {person}" for p in ending for person in p.get("by") or ()))
+    people = tuple(dict.fromkeys(f"user {cases.who(r)}" for r in cases.ending(facts.records, status)))
     if not people:
         return None
     return Way(who=people, me=f"user {facts.me}" in people, command=f"kubectl qms approve {facts.name} -n {facts.namespace} --renew")

@@ -108,13 +108,13 @@ def require_withdrawable(case: Case, record: Json) -> None:
         raise NotDone(f"apr/{name} is a {spec['decision']}, which is not taken back by a Withdraw{instead}")
     if name in taken_back(case):
         raise NotDone(f"apr/{name} was taken back already")
-    if not case.rights.records():
-        raise NotDone(f"you may not create ApprovalRecords in namespace {case.namespace}: {_binding(case, spec['role'])}")
     if cases.who(record) != case.me and not case.rights.decides(spec["role"], Decision.WITHDRAW):
         raise NotDone(
             f"apr/{name} is by {cases.who(record)}: its author, or whoever holds verb withdraw on approvalroles.aiqms.dev/{spec['role']} by name, "
             f"may take it back, and you ({case.me}) are neither; {_binding(case, spec['role'])}"
         )
+    if not case.rights.records():
+        raise NotDone(f"you may not create ApprovalRecords in namespace {case.namespace}: {_binding(case, spec['role'])}")
 
 
 def _binding(case: Case, role: str) -> str:

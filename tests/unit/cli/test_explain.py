@@ -81,7 +81,7 @@ def test_a_narrow_terminal_wraps_what_is_read_and_leaves_whole_what_is_pasted() 
 credit-scoring  CHANGE PENDING: 1 of 2 controls fails
   subject sha256:9f2c41d0 (changed since last approval:
   model, workload)
-  ✓ approvals/model-owner   1 of 1 given: alice
+  ✓ approvals/model-owner  1 of 1 given: alice
   ✗ approvals/risk-manager  1 of 2 given: bob; one more
       person has to approve
       who may: group risk-managers, user dave
@@ -165,8 +165,9 @@ REJECTED = control("approvals/risk-manager", "Fail", "Rejected", "rejected by ca
 
 
 def record(name: str, decision: str, who: str, role: str = "risk-manager", *, counts: bool = True, at: str = "2026-11-22T10:00:00Z", **spec: Any) -> Json:
+    message = spec.pop("message", "so")
     spec = {"deployment": "credit-scoring", "decision": decision, "subject": NEW, "role": role, "approver": {"username": who}} | spec
-    return {"metadata": {"name": name, "creationTimestamp": at}, "spec": spec, "status": {"counts": counts, "reason": "Counted", "message": "so"}}
+    return {"metadata": {"name": name, "creationTimestamp": at}, "spec": spec, "status": {"counts": counts, "reason": "Counted", "message": message}}
 
 
 def state_of(*controls: Json, reason: str = "Rejected") -> Json:
@@ -228,11 +229,11 @@ def test_an_emergency_that_was_reviewed_asks_for_nothing() -> None:
 def test_approvals_that_end_soon_are_given_anew_by_those_who_gave_them() -> None:
     serving = {"fingerprint": NEW, "validUntil": "2027-02-20T10:00:00Z", "notice": "7d"}
     given = [
-        {"role": "model-owner", "procedure": "p", "required": 1, "given": 1, "by": ["alice"], "validUntil": "2027-08-20T10:00:00Z"},
-        {"role": "risk-manager", "procedure": "p", "required": 1, "given": 1, "by": ["bob"], "validUntil": "2027-02-20T10:00:00Z"},
+        record("apr-1", "Approve", "alice", "model-owner", message="alice approves the current subject as model-owner until 2027-08-20 10:00:00 UTC"),
+        record("apr-2", "Approve", "bob", message="bob approves the current subject as risk-manager until 2027-02-20 10:00:00 UTC"),
     ]
-    state = status(phase="Running", conditions=READY, controls=[OWNER], serving=serving, approvals=given, pods={"running": 3})
-    assert text(facts(state, me="bob")).splitlines()[2:] == [
+    state = status(phase="Running", conditions=READY, controls=[OWNER], serving=serving, pods={"running": 3})
+    assert text(facts(state, records=tuple(given), me="bob")).splitlines()[2:] == [
         "  … 3 pods run (cleared until 2027-02-20 10:00:00 UTC)",
         "  ! its approvals end soon",
         "      who may: you, user bob",

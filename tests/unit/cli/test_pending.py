@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from aiqms.api.values import Json
 from aiqms.cli.case import Case
 from aiqms.cli.pending import Task, lines, order, tasks_of
 from aiqms.cli.register import Register
+from aiqms.policy.words import moment
 from tests.unit.cli.given import NEW, OLD, PROCEDURE, case, control, place, record, status
 
 STRICT = control("approvals/author", "Pass", "AuthorKnown", "mallory made the last change")
@@ -59,13 +62,29 @@ def test_it_waits_for_who_made_the_change_where_nobody_minds() -> None:
 
 
 def lapsing(**changes: object) -> Json:
-    places = [place("model-owner", 1, 1, "alice", until="2027-08-20T10:00:00Z"), place("risk-manager", 2, 2, "bob", "carol", until=ENDS)]
+    places = [place("model-owner", 1, 1, "alice", until=ENDS), place("risk-manager", 2, 2, "bob", "carol", until=ENDS)]
     serving = {"fingerprint": NEW, "validUntil": ENDS, "notice": "7d"}
     return status(**({"phase": "Running", "approvals": places, "serving": serving, "controls": []} | changes))
 
 
-def test_an_approval_that_ends_soon_waits_for_who_gave_it() -> None:
-    (task,) = tasks_of(case(state=lapsing()))
+def approval(who: str, role: str, end: str = "", *, subject: str = NEW) -> Json:
+    """As the operator judged it."""
+    until = f" until {moment(datetime.fromisoformat(end))}" if end else ""
+    return record(f"by-{who}", "Approve", who, role, message=f"{who} approves the current subject as {role}{until}", subject=subject)
+
+
+GIVEN = [
+    approval("alice", "model-owner", "2027-08-20T10:00:00Z"),
+    approval("bob", "risk-manager", ENDS),
+    approval("carol", "risk-manager", "2027-02-20T10:00:01Z"),
+    approval("erin", "risk-manager"),
+    approval("frank", "risk-manager", ENDS, subject=OLD),
+]
+
+
+@pytest.mark.parametrize("who", ["bob", "carol"])
+def test_an_approval_that_ends_soon_waits_for_who_gave_it(who: str) -> None:
+    (task,) = tasks_of(case(who, state=lapsing(), records=GIVEN))
     assert (task.what, task.due, task.command) == ("Renew", ENDS, "kubectl qms approve credit-scoring --role risk-manager --renew -n lending")
     assert task.why == "sha256:9f2c41d0 is cleared until 2027-02-20 10:00:00 UTC, in at most 7 days"
 
@@ -73,11 +92,16 @@ def test_an_approval_that_ends_soon_waits_for_who_gave_it() -> None:
 @pytest.mark.parametrize(
     "who",
     [
-        pytest.param(case("alice", "model-owner", state=lapsing()), id="whose approval lasts longer"),
-        pytest.param(case("dave", state=lapsing()), id="who gave none"),
-        pytest.param(case("carol", "clown", state=lapsing()), id="who lost the role"),
-        pytest.param(case(state=lapsing(serving={"fingerprint": NEW, "validUntil": ENDS})), id="anybody, before it is announced"),
-        pytest.param(case(state=lapsing(serving={"fingerprint": OLD, "validUntil": ENDS, "notice": "7d"})), id="anybody, where another subject is current"),
+        pytest.param(case("alice", "model-owner", state=lapsing(), records=GIVEN), id="whose approval lasts longer"),
+        pytest.param(case("erin", state=lapsing(), records=GIVEN), id="whose approval never ends"),
+        pytest.param(case("dave", state=lapsing(), records=GIVEN), id="who gave none"),
+        pytest.param(case("frank", state=lapsing(), records=GIVEN), id="who approved another subject"),
+        pytest.param(case("bob", "clown", state=lapsing(), records=GIVEN), id="who lost the role"),
+        pytest.param(case("bob", state=lapsing(serving={"fingerprint": NEW, "validUntil": ENDS}), records=GIVEN), id="anybody, before it is announced"),
+        pytest.param(
+            case("bob", state=lapsing(serving={"fingerprint": OLD, "validUntil": ENDS, "notice": "7d"}), records=GIVEN),
+            id="anybody, where another subject is current",
+        ),
     ],
 )
 def test_it_is_not_renewed_by(who: Case) -> None:
@@ -140,6 +164,11 @@ def test_a_stop_waits_for_who_could_lift_it() -> None:
 )
 def test_it_is_not_lifted_by(who: Case) -> None:
     assert found(who) == []
+
+
+def test_a_stop_whose_procedures_may_not_be_read_waits_for_the_role_in_which_it_was_made() -> None:
+    assert found(case("dave", "risk-manager", state=CALM, records=[STOP], procedures=None)) == []
+    assert found(case("dave", "risk-manager", "incident-commander", state=CALM, records=[STOP], procedures=None)) == [("Resume", "incident-commander")]
 
 
 def task(what: str, deployment: str, due: str = "") -> Task:
