@@ -88,7 +88,7 @@ def test_a_fingerprint_needs_no_cluster() -> None:
     before = fingerprint(LENDING / "procedure.yaml", LENDING / "deployment.yaml", LENDING / "workload.yaml")
     after = fingerprint(LENDING / "procedure.yaml", LENDING / "workload.yaml", LENDING / "model-4.2.0")
     assert [(e.returncode, e.stderr, e.stdout.split("  ")[0]) for e in (before, after)] == [(0, "", "lending/credit-scoring")] * 2
-    assert re.fullmatch(r"lending/credit-scoring  sha256:[0-9a-f]{64}\n", before.stdout)
+    assert re.match(r"lending/credit-scoring  sha256:[0-9a-f]{64}\n  model +sha256:[0-9a-f]{64}\n", before.stdout)
     assert before.stdout != after.stdout
 
 
