@@ -106,7 +106,7 @@ def _cleared(workloads: Sequence[WorkloadFacts], current: Current, subject: Subj
                 components=subject.components.dump(),
                 risk_class=current.risk_class,
                 terms=list(current.terms),
-                editors=list(current.editors),
+                editors=list(current.editors) or None,
                 inputs=dict(workload.inputs) | dict.fromkeys(frozen, ""),
                 rotating=[] if frozen else list(workload.secrets),
                 template=workload.template,
