@@ -40,7 +40,7 @@ UNTIL = "until 2027-01-02 04:00:00 UTC"
 REVIEW_BY = "to be reviewed by somebody else until 2027-01-04 00:00:00 UTC"
 DUE_BY = "a review by somebody else is due by 2027-01-04 00:00:00 UTC"
 OVERDUE = f"{WHO}; the review was due by 2027-01-04 00:00:00 UTC: somebody else who approves makes a record with reviews: emergency-otto"
-NOBODY = "0 of 1 model-owner approvals for {s}; nobody's counts"
+NOBODY = "0 of 1 model-owner approvals for {s}; none counts yet"
 EXPLAIN = " (kubectl qms explain aimd/credit-scoring -n lending)"
 SHORT_REVIEW = breaks(glass={"reviewWithin": "1h"})
 

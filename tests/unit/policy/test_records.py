@@ -139,7 +139,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_invariant_3_records(case: Case) -> None:
-    message = case.message.replace("{s}", fingerprint(case.of)[:15]).replace("{was}", case.of.records[0].spec.subject[:15])
+    message = case.message.replace("{s}", fingerprint(case.of)[:15]).replace("{was}", (case.of.records[0].spec.subject or "")[:15])
     assert decide(case.of, case.at).records[case.record] == RecordStatus(counts=case.reason == "Counted", reason=case.reason, message=message)
 
 

@@ -89,7 +89,7 @@ class TestALapseAhead:
 
     def test_at_its_end_the_answer_changes(self) -> None:
         of = after(serving(), day(29.5))
-        said = f"high-risk: 0 of 1 model-owner approvals for {fingerprint(of)[:15]}; nobody's counts; that of alice ended at 2027-01-31 00:00:00 UTC"
+        said = f"high-risk: 0 of 1 model-owner approvals for {fingerprint(of)[:15]}; none counts yet; that of alice ended at 2027-01-31 00:00:00 UTC"
         assert decide(of, END).told == (Told("Warning", "ApprovalExpired", said + EXPLAIN),)
 
     def test_without_an_end_nothing_is_told(self) -> None:
