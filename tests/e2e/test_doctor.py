@@ -296,6 +296,11 @@ def hollow(obj: Json) -> None:
     obj["spec"]["matchConditions"][0]["expression"] = "false"
 
 
+def exclude(obj: Json) -> None:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    obj["spec"]["matchConstraints"]["excludeResourceRules"] = [rule]
+
+
 def more_rights(obj: Json) -> None:
     obj["rules"].append({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]})
 
@@ -412,6 +417,7 @@ def test_what_it_says_to_do_mends_it(patient: Patient) -> None:
     admin.delete(VALIDATING, "aiqms-registered")
     for resource, name, change in (
         (VALIDATING_BINDING, "aiqms-cleared", actions("Audit")),
+        (VALIDATING, "aiqms-cleared", exclude),
         ("clusterroles", "aiqms-operator", more_rights),
         ("deployments.apps", "aiqms-operator", old_image),
         ("crds", PROCEDURES, prune),

@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from aiqms.api.values import Json
-from aiqms.cli.doctor_compare import Comparison, Difference
+from aiqms.cli.doctor_compare import Comparison
 from aiqms.cli.doctor_rows import Row, found, ok
 from aiqms.gate.cel import DEVICE_ENV, EXEMPT, PEOPLE_GROUPS, PLAIN_RESOURCES, PLAIN_RUNTIMES
 from aiqms.gate.policies import FILES
 from aiqms.gate.render import ONLY_WHERE
 from aiqms.gate.rules import ALWAYS_EXEMPT, DEFAULTS, Rules
 
-HELM = "helm upgrade --install aiqms charts/aiqms -n aiqms-system --reset-then-reuse-values --force-conflicts"
+# Replaced, not applied: apply leaves what others added, and ends with a conflict where they changed something.
+HELM = "helm upgrade --install aiqms charts/aiqms -n aiqms-system --reset-then-reuse-values --server-side=false --force-replace"
 UPGRADE = f"with the chart of this version: {HELM}"
 ADDED: Final = {"matchPolicy": ("Equivalent",), "scope": ("*",), "namespaceSelector": ({},), "objectSelector": ({},)}  # by the API server
 IS_GPU = re.compile(r"gpu|mig-|tpu|npu|accelerator|gaudi|neuron|/(cuda|rocm)", re.IGNORECASE)
@@ -71,17 +72,11 @@ def compared(live: Objects) -> Gate:
             if not (file in ONLY_WHERE and _switched_off(file, live)):
                 rows.append(found("is missing", UPGRADE, f"{kind}/{name}"))
             continue
-        rows += [_differs(kind, name, difference) for difference in comparison.differences(document["spec"], is_["spec"])]
+        rows += [found(str(difference), UPGRADE, f"{kind}/{name}") for difference in comparison.differences(document["spec"], is_["spec"])]
     strangers = sorted(key for key in live if key[1].startswith("aiqms-") and key not in names)
     rows += [_stranger(*key) for key in strangers]
     values = {_SAID[expression]: _distinct(map(_plain, values)) for expression, values in site.items()}
     return Gate(tuple(rows), values)
-
-
-def _differs(kind: str, name: str, difference: Difference) -> Row:
-    """What was added is nobody's but who added it, so that an upgrade leaves it."""
-    added = difference.wanted is None
-    return found(str(difference), f"take it out again: kubectl edit {kind.lower()} {name}" if added else UPGRADE, f"{kind}/{name}")
 
 
 def _stranger(kind: str, name: str) -> Row:

@@ -53,16 +53,19 @@ class Cluster:
     patience: float = 60
     _lists: dict[str, list[Json]] = field(default_factory=dict)
 
-    def get(self, path: str) -> Json:
-        """One object."""
-        return self.connection.get(path)
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
+        """One object, or a page of a list."""
+        answer = self.send("GET", path, None, query=query or {})
+        if answer.code >= 400:
+            raise Refused(answer.code, answer.message if "page not found" not in answer.message else f"the API server does not serve {path}")
+        return answer.body
 
     def every(self, path: str) -> list[Json]:
         """All objects of a list, asked for once, in pages."""
         if path not in self._lists:
             items, more = [], {"limit": _PAGE}
             while more:
-                page = self.connection.get(path, more)
+                page = self.get(path, more)
                 items += page.get("items") or []
                 goes_on = (page.get("metadata") or {}).get("continue")
                 more = {"limit": _PAGE, "continue": goes_on} if goes_on else {}
@@ -73,9 +76,8 @@ class Cluster:
         """A request that stores nothing: a dry run, unless the query says otherwise."""
         headers = {"Accept": "application/json", "Content-Type": content}
         try:
-            request = self.connection.api.param_serialize(
-                method, path, query_params=list((query or {"dryRun": "All"}).items()), header_params=headers, body=body, auth_settings=["BearerToken"]
-            )
+            asked = list(({"dryRun": "All"} if query is None else query).items())
+            request = self.connection.api.param_serialize(method, path, query_params=asked, header_params=headers, body=body, auth_settings=["BearerToken"])
             response: Any = self.connection.api.call_api(*request, _request_timeout=_TIMEOUT)
             text = response.read()
         except (urllib3.exceptions.HTTPError, OSError) as error:
