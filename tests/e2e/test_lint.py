@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,9 +17,12 @@ from aiqms.api.values import Json
 from aiqms.cli.lint_rules import Linted, findings
 from aiqms.cli.manifests import read
 from aiqms.gate.rules import DEFAULTS
+from tests.e2e.given import NAME, config_map, placed, registered, workload
 from tests.testbed.api import Api, ApiError
+from tests.testbed.cluster import Cluster
 from tests.unit.cli.test_lint import CASES, GOOD
 
+CLI = Path(sys.executable).parent / "kubectl-qms"
 CONTAINER: Json = {"name": "serve", "image": "registry.bank.example/vllm:v1"}
 PLAIN = {"cpu": "1", "memory": "1Gi"}
 
@@ -144,6 +150,31 @@ def test_what_the_api_server_refuses_is_found(file: str, change: tuple[str, str]
     with pytest.raises(ApiError) as error:
         admin.request("POST", path_of(manifest), manifest, query={"dryRun": "All", "fieldValidation": "Strict"})
     assert error.value.code in (400, 404, 422), error.value
+
+
+def test_fingerprint_has_a_cluster_add_what_the_manifests_leave_open(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    with placed(cluster, namespace) as place:
+        place.govern()
+        place.admin.apply(config_map(namespace, "prompts-1", system="Be terse"))
+        manifests = [
+            registered(namespace),
+            workload(namespace, envFrom=[{"configMapRef": {"name": "prompts-1"}}, {"configMapRef": {"name": "no", "optional": True}}]),
+        ]
+        (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(manifests))
+        before, again = fingerprint(cluster, tmp_path), fingerprint(cluster, tmp_path)
+        assert before == again
+        assert place.admin.find("deployments.apps", NAME, namespace) is None
+        for manifest in manifests:
+            place.admin.apply(manifest)
+        place.awaited(lambda: place.status["subject"]["fingerprint"] == before, "the operator finds the same fingerprint")
+        assert fingerprint(cluster, tmp_path) == before
+
+
+def fingerprint(cluster: Cluster, folder: Path) -> str:
+    command = [CLI, "fingerprint", "--server-dry-run", "-f", folder, "-o", "json"]
+    done = subprocess.run(command, env=cluster.environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)[0]["fingerprint"])
 
 
 def path_of(manifest: Json) -> str:

@@ -94,12 +94,12 @@ def _stale(entry: Json, cluster: Cluster) -> Row | None:
 def _last_written(metadata: Json) -> str:
     """When anything but the status was last written."""
     times = [m["time"] for m in metadata.get("managedFields") or [] if m.get("time") and m.get("subresource") != "status"]
-    return max([metadata["creationTimestamp"], *times], key=datetime.fromisoformat)
+    return str(max([metadata["creationTimestamp"], *times], key=datetime.fromisoformat))
 
 
 def epochs(cluster: Cluster) -> Iterator[Row]:
     """Check `clearances`: each governed namespace has one, of the epoch of the leader that writes now, and no other namespace has."""
-    clearances, rows = cluster.clearances(), []
+    clearances, rows = cluster.clearances(), list[Row]()
     for namespace in cluster.governed:
         if namespace not in clearances:
             rows.append(found("has no Clearance, so that labelled pods are refused there", LOOK, namespace))
@@ -115,7 +115,7 @@ def epochs(cluster: Cluster) -> Iterator[Row]:
 
 def pods(cluster: Cluster) -> Iterator[Row]:
     """Check `pods`: what is cleared is not held, and what is not cleared does not run."""
-    clearances, rows = cluster.clearances(), []
+    clearances, rows = cluster.clearances(), list[Row]()
     for pod in cluster.pods:
         namespace = pod["metadata"]["namespace"]
         old_enough = cluster.age(pod["metadata"]["creationTimestamp"]) > cluster.patience

@@ -63,7 +63,7 @@ class Cluster:
     def every(self, path: str) -> list[Json]:
         """All objects of a list, asked for once, in pages."""
         if path not in self._lists:
-            items, more = [], {"limit": _PAGE}
+            items, more = list[Json](), {"limit": _PAGE}
             while more:
                 page = self.get(path, more)
                 items += page.get("items") or []

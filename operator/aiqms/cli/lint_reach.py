@@ -88,10 +88,10 @@ def in_spec(spec: Json, rules: Rules) -> Iterator[Reach]:
     if runtime is not None and runtime not in rules.plain_runtimes:
         yield ("runtimeClassName",), f"runtimeClassName {runtime} may give GPUs: leave it out, or {REMEDY}"
     for i, volume in mappings(spec.get("volumes")):
-        path = mapping(volume.get("hostPath")).get("path")
-        if path is not None and not is_plain_path(str(path)):
+        host_path = mapping(volume.get("hostPath")).get("path")
+        if host_path is not None and not is_plain_path(str(host_path)):
             what = "devices, drivers, the container runtime or what the node executes"
-            yield ("volumes", i, "hostPath"), f"hostPath {path} reaches {what}: mount another path, or {REMEDY}"
+            yield ("volumes", i, "hostPath"), f"hostPath {host_path} reaches {what}: mount another path, or {REMEDY}"
     if spec.get("hostPID"):
         yield ("hostPID",), f"hostPID reaches the files and processes of cleared pods on its node: leave it out, or {REMEDY}"
     if mapping(mapping(spec.get("securityContext")).get("windowsOptions")).get("hostProcess"):

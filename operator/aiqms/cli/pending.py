@@ -107,9 +107,9 @@ def approvals(case: Case) -> Iterator[Task]:
     for role in cases.helpful(case, [r for r in cases.waiting(case) if r not in blocked]) if case.fingerprint else ():
         short_of = [p for p in case.places if p.role == role and p.short]
         changed = ", ".join((case.status.get("subject") or {}).get("changed") or ())
-        what = f"changed: {changed}" if changed else "never approved"
+        what = f" (changed: {changed})" if changed else ""
         counted = "; ".join(f"{p.given} of {p.required} {role} approvals" for p in short_of)
-        why = f"{short(case.fingerprint)} ({what}): {counted}; {_waiting(case)}"
+        why = f"{short(case.fingerprint)}{what}: {counted}; {_waiting(case)}"
         yield _task(case, "Approve", role, why, f"approve {case.name} --role {role}", subject=str(case.fingerprint))
 
 
