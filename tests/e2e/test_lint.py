@@ -171,7 +171,7 @@ def test_fingerprint_has_a_cluster_add_what_the_manifests_leave_open(cluster: Cl
 
 
 def fingerprint(cluster: Cluster, folder: Path) -> str:
-    command = [CLI, "fingerprint", "--server-dry-run", "-f", folder, "-o", "json"]
+    command = [str(CLI), "fingerprint", "--server-dry-run", "-f", str(folder), "-o", "json"]
     done = subprocess.run(command, env=cluster.environment(), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout)[0]["fingerprint"])
