@@ -121,7 +121,7 @@ def rollouts() -> Iterator[Json]:
     yield from ({"kind": "StatefulSet", **more} for more in ({}, {"updateStrategy": {"rollingUpdate": {"partition": 1}}}))
 
 
-@pytest.mark.parametrize("rollout", rollouts(), ids=lambda r: " ".join(map(str, itertools.chain(*r.items()))))
+@pytest.mark.parametrize("rollout", list(rollouts()), ids=lambda r: " ".join(map(str, itertools.chain(*r.items()))))
 def test_a_rollout_that_is_warned_of_is_found(rollout: Json, admin: Api, namespace: str, tmp_path: Path) -> None:
     template = {"metadata": {"labels": {"app": "one", "aiqms.dev/deployment": "one"}}, "spec": {"containers": [CONTAINER]}}
     spec = {"selector": {"matchLabels": {"app": "one"}}, "template": template} | {k: v for k, v in rollout.items() if k != "kind"}
