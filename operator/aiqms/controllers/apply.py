@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -53,15 +53,22 @@ class Applier:
     instance: str
 
     async def apply(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> None:
-        """Everything that was decided about one namespace. Raises what kept a write from being made, after all others were tried."""
-        await _all(self._remove(namespace, r) for d in decisions.values() for r in d.removals)
-        await _all(self._mark(namespace, name, standing=standing) for d in decisions.values() for name, standing in d.marks.items())
+        """Everything that was decided about one namespace. Raises what kept a write from being made, after all others were tried.
+
+        Without the Clearance nothing is released and nothing said; a pod that somebody's webhook will not let go keeps nothing else from being written.
+        """
+        removals = [(name, r) for name, d in decisions.items() for r in d.removals]
+        ends = await _tried(self._remove(namespace, r) for _, r in removals)
+        ended = [removal for removal, failure in zip(removals, ends, strict=True) if failure is None]
+        marks = await _tried(self._mark(namespace, name, standing=standing) for d in decisions.values() for name, standing in d.marks.items())
         if facts.governed:
             await self._clear(namespace, facts, decisions, now)
         elif facts.clearance:
             await self._let_out(namespace, facts)
-        await _all(self._release(namespace, r) for d in decisions.values() for r in d.releases)
-        await _all([*self._statuses(namespace, facts, decisions), *self._records(namespace, facts, decisions), *self._events(namespace, facts, decisions)])
+        releases = await _tried(self._release(namespace, r) for d in decisions.values() for r in d.releases)
+        events = self._events(namespace, facts, decisions, ended)
+        said = await _tried([*self._statuses(namespace, facts, decisions), *self._records(namespace, facts, decisions), *events])
+        _raise_first([*ends, *marks, *releases, *said])
 
     # the Clearance
 
@@ -108,7 +115,7 @@ class Applier:
     async def _let_out(self, namespace: str, facts: Gathered) -> None:
         """The namespace was taken out: its held pods go free, and the Clearance goes."""
         held = [(name, p) for name, p in self.caches.pods.within(namespace) if p.held and not p.going]
-        await _all(self._release(namespace, Release(name, p.uid, None)) for name, p in held)
+        _raise_first(await _tried(self._release(namespace, Release(name, p.uid, None)) for name, p in held))
         assert facts.clearance
         await self._counted("clearances", self.client.delete(path(API_VERSION, CLEARANCE.plural, namespace, NAME), uid=facts.clearance.uid))
 
@@ -167,8 +174,9 @@ class Applier:
             return
         (self.caches.deployments if plural == DEPLOYMENT.plural else self.caches.records).wrote(answer)
 
-    def _events(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[Awaitable[None]]:
-        told = [(name, self.caches.deployments.get(namespace, name), (*decisions[name].told, *_ended(decisions[name]))) for name in facts.registered]
+    def _events(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], ended: Sequence[tuple[str, Removal]]) -> list[Awaitable[None]]:
+        said = {name: (*decisions[name].told, *_ended(r for of, r in ended if of == name)) for name in facts.registered}
+        told = [(name, self.caches.deployments.get(namespace, name), each) for name, each in said.items()]
         return [
             self._tell(namespace, {"apiVersion": API_VERSION, "kind": DEPLOYMENT.kind, "namespace": namespace, "name": name, "uid": seen.uid}, say)
             for name, seen, each in told
@@ -197,9 +205,9 @@ class Applier:
         return await write
 
 
-def _ended(decision: Decision) -> list[Told]:
+def _ended(removals: Iterable[Removal]) -> list[Told]:
     """One event for all the pods that ended for the same reason."""
-    reasons = Counter(r.why for r in decision.removals)
+    reasons = Counter(r.why for r in removals)
     return [Told("Warning", "PodsStopped", f"{plural(count, 'pod')} ended: {why}") for why, count in reasons.items()]
 
 
@@ -221,15 +229,18 @@ def _object(kind: str, namespace: str, name: str) -> Json:
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"namespace": namespace, "name": name}}
 
 
-async def _all(writes: Iterable[Awaitable[None]]) -> None:
-    """All of them, a few at once; then the first failure, if any."""
+async def _tried(writes: Iterable[Awaitable[None]]) -> list[BaseException | None]:
+    """All of them, a few at once; what kept each from being made, if anything did."""
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(write: Awaitable[None]) -> None:
         async with limit:
             await write
 
-    results = await asyncio.gather(*(one(w) for w in writes), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    return await asyncio.gather(*(one(w) for w in writes), return_exceptions=True)
+
+
+def _raise_first(failures: Iterable[BaseException | None]) -> None:
+    for failure in failures:
+        if failure is not None:
+            raise failure
