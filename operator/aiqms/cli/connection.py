@@ -63,7 +63,7 @@ class Connection:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             what = f"the API server at {self.api.configuration.host} does not answer ({_cause(error)})"
             raise CannotAsk(f"{what}: check the context (kubectl config current-context) and the network") from error
-        return _answer(response.status, answer)
+        return answered(response.status, answer)
 
 
 def connect(*, context: str | None, namespace: str | None) -> Connection:
@@ -100,10 +100,13 @@ def _from_pod(settings: client.Configuration, namespace: str | None) -> Connecti
     return Connection(client.ApiClient(settings), namespace or "default")
 
 
-def _answer(status: int, body: bytes) -> Json:
+def answered(status: int, body: bytes) -> Json:
+    """An API server's answer. Raises Refused for an error of its own, CannotAsk where something else answered."""
     try:
         answer: Any = json.loads(body)
     except ValueError as error:
+        if status == 404:  # of an API group that is not served the API server answers in plain text
+            raise Refused(status, "the API server does not serve this") from error
         raise CannotAsk(f"what answered (HTTP {status}) is no Kubernetes API server: check the server's address (kubectl cluster-info)") from error
     if status >= 400:
         raise Refused(status, answer.get("message") or f"the API server answered {status}")

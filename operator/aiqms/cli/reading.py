@@ -70,7 +70,9 @@ def _deployment(connection: Connection, name: str) -> Json | None:
     try:
         connection.get(_REGISTER)
     except Refused as refusal:
-        raise NotInstalled from refusal
+        if refusal.code == 404:
+            raise NotInstalled from refusal
+        raise
     return None
 
 
