@@ -177,8 +177,9 @@ class Api:
         self, resource: str, name: str, namespace: str | None = None, *, now: bool = False, dry_run: bool = False, propagation: str = "Background"
     ) -> Json:
         """Delete an object; `now`: without a grace period."""
-        body: Json = {"propagationPolicy": propagation} | ({"gracePeriodSeconds": 0} if now else {})
-        return self.request("DELETE", self.resource(resource).path(namespace, name, None), body, query=_query(dry_run=dry_run))
+        # An API server that is sent options in the body looks at none in the query.
+        body: Json = {"propagationPolicy": propagation} | ({"gracePeriodSeconds": 0} if now else {}) | ({"dryRun": ["All"]} if dry_run else {})
+        return self.request("DELETE", self.resource(resource).path(namespace, name, None), body)
 
     def delete_all(self, resource: str, namespace: str, *, labels: str = "") -> Json:
         """Delete a namespace's objects of one kind in one request (deletecollection)."""

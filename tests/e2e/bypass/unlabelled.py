@@ -138,7 +138,7 @@ NODE = (
     "/opt/containerd",
     "/root/.ssh",
     "/home",
-    "/home/core/.ssh",
+    *(f"/home/{user}/.ssh" for user in ("core", "ubuntu")),
     "/var/spool/cron",
     "/sysroot",
 )
