@@ -74,13 +74,11 @@ def shown(facts: Facts) -> list[Row]:
     return [row for check in SHOWN for row in check(facts)]
 
 
-def _row(
-    id_: str, result: Result, reason: Reason, message: str, *, procedure: Procedure | None = None, enforced: bool = True, serves: Sequence[str] = ()
-) -> Row:
+def _row(id_: str, result: Result, reason: Reason, message: str, *, procedure: Procedure | None = None, serves: Sequence[str] = ()) -> Row:
     control = Control(
         id=id_, procedure=procedure.name if procedure else "", result=result, reason=reason, message=message[:4096], obligations=list(serves)[:32]
     )
-    return Row(control, enforced and (procedure is None or procedure.spec.enforcement is Enforcement.ENFORCE))
+    return Row(control, procedure is None or procedure.spec.enforcement is Enforcement.ENFORCE)
 
 
 def risk_class(facts: Facts) -> list[Row]:

@@ -60,6 +60,13 @@ CASES = {
     "at the second at which it ends it counts no more": failed(
         approve("alice"), at=day(90), why="ApprovalExpired", says=f"{NOBODY}; that of alice ended at 2027-04-01 00:00:00 UTC"
     ),
+    "of several that ended the last is named": failed(
+        approve("bob"), approve("alice", at=5), approve("carol", at=2), at=day(100), why="ApprovalExpired",
+        says=f"{NOBODY}; that of alice ended at 2027-04-06 00:00:00 UTC",
+    ),
+    "what was never authorized was never withdrawn": failed(
+        approve("mallory", authorized=False), withdraw("mallory", "approve-mallory"), why="ApprovalMissing", says=NOBODY
+    ),
     "an approval renewed in time goes on": passed(
         approve("alice"), approve("alice", at=80, name="again"), at=day(100), says="1 of 1 model-owner approvals: alice until 2027-06-20 00:00:00 UTC"
     ),

@@ -160,6 +160,10 @@ CASES = {
         given(workloads=[workload(None)]), "high-risk/approvals/model-owner",
         ("Skip", "WorkloadMissing", "what is to be approved is known once every workload exists"),
     ),
+    "what approvals are for while one of two workloads is missing": Case(
+        given(workloads=[workload(), workload(None, ref="Job/batch")]), "high-risk/approvals/model-owner",
+        ("Skip", "WorkloadMissing", "what is to be approved is known once every workload exists"),
+    ),
     "what approvals are for while an input cannot be read": Case(
         given(unreadable="configmaps/a could not be read"), "high-risk/approvals/model-owner",
         ("Skip", "InputUnreadable", "what is to be approved is known once everything that makes it up can be read"),

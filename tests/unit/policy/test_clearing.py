@@ -1,4 +1,4 @@
-"""What is cleared, what goes on covering pods that run, and what is let go or ended: stories, decided step by step and stored between (DESIGN §8)."""
+"""What is cleared, what goes on covering pods that run, and what is let go or ended: stories, decided step by step and stored between."""
 
 from __future__ import annotations
 
@@ -322,6 +322,10 @@ CASES = {
         [on(1), on(20, procedures=[procedure(audit=True)]), on(60), on(61, **enforced("Hold 7d", valid_for="30d")), on(67)],
         "Held", "ApprovalExpired", covered=["v1", "v1"],
     ),
+    "Audit ends: pods of a subject whose time had passed go on too": Case(
+        approved(change="14d"), [on(1), on(2, **V2), on(10, procedures=[procedure(audit=True)]), on(60), on(61, **enforced(change="14d")), on(62)],
+        "Held", "ApprovalMissing", covered=["v1", "v1"],
+    ),
     "Audit ends, and no procedure applies: what one demands later counts": Case(
         audited(), [on(1), on(2, procedures=[]), on(3, **enforced("Stop"))], "Held", "ApprovalMissing", removed={"old": ENDED}
     ),
@@ -374,6 +378,10 @@ CASES = {
     "invariant 12: pods older than the Clearance are never touched": Case(given(pods=[pod("x", "v9", before=True)]), [on(1)], "Held", "ApprovalMissing"),
     "a StatefulSet's held pod of an old revision goes": Case(
         approved(), [on(1, pods=[pod("x", "v9", held=True, outdated=True)])], "Running", "Approved", ["v1"], removed={"x": REVISION}
+    ),
+    "also where its clearance has lapsed": Case(
+        approved(valid_for="30d"), [on(1), on(30, pods=[OLD, pod("x", held=True, outdated=True)])], "Held", "ApprovalExpired", covered=["v1"],
+        removed={"x": REVISION},
     ),
     "unless its template is cleared": Case(approved(), [on(1, pods=[pod("x", held=True, outdated=True)])], "Running", "Approved", ["v1"], released=["x"]),
     "or it is older than the Clearance": Case(approved(), [on(1, pods=[pod("x", "v9", held=True, outdated=True, before=True)])], "Running", "Approved", ["v1"]),

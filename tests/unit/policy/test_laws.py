@@ -1,4 +1,4 @@
-"""Laws that hold for any Input (DESIGN §4). The quorum is worked out here once more, by trying, so that the core is not its own witness."""
+"""Laws that hold for any Input. The quorum is worked out here once more, by trying, so that the core is not its own witness."""
 
 from __future__ import annotations
 

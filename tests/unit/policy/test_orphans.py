@@ -1,4 +1,4 @@
-"""A register entry that was deleted: nothing new is admitted, pods that run go on as onLapse says, counted from the deletion (DESIGN §8)."""
+"""A register entry that was deleted: nothing new is admitted, pods that run go on as onLapse says, counted from the deletion."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Case:
 
 
 PENDING = after(change(cleared("Stop"), workloads=[workload("v2")]), day(2))
+REPLACED = after(change(cleared("Stop"), approve("bob"), workloads=[workload("v2")], procedures=[procedure("p0")]), day(2))
 LAPSED = after(given(approve("alice"), procedures=[procedure(lapse="Hold 7d", valid_for="30d")], pods=[OLD]), day(1))
 
 CASES = {
@@ -46,6 +47,7 @@ CASES = {
     "Stop: they go at once": Case(cleared("Stop"), 5, day(5), ("old",)),
     "several procedures: the earliest": Case(cleared("Hold", "Hold 30d", "Hold 7d"), 5, day(12)),
     "only the subject before was cleared: its procedures count": Case(PENDING, 5, day(5), ("old",)),
+    "what was superseded does not count beside what is cleared": Case(REPLACED, 5, None),
     "what had lapsed goes on counting from then": Case(after(LAPSED, day(31)), 33, day(37)),
     "onChange.grace goes on counting": Case(after(change(cleared("Hold", change_="14d"), workloads=[workload("v2")]), day(2)), 5, day(16)),
     "Audit: they go on for ever": Case(after(given(procedures=[procedure(audit=True)], pods=[OLD]), day(1)), 5, None),

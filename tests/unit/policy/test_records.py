@@ -117,6 +117,20 @@ CASES = {
     "its time has passed": says(
         given(approve("alice", expires="2027-01-05T00:00:00Z")), "approve-alice", "Expired", "ended at 2027-01-05 00:00:00 UTC: approve anew"
     ),
+    "its time passes at that very second": says(
+        given(approve("alice", expires="2027-01-11T00:00:00Z")), "approve-alice", "Expired", "ended at 2027-01-11 00:00:00 UTC: approve anew"
+    ),
+    "its own role's validFor ends it, not another's": says(
+        given(approve("alice"), procedures=[procedure(approvals={"roles": [{"role": "model-owner", "validFor": "5d"}, {"role": "other", "validFor": "90d"}]})]),
+        "approve-alice", "Expired", "ended at 2027-01-06 00:00:00 UTC: approve anew",
+    ),
+    "more than one procedure needs, while the person fills another place of another": says(
+        given(
+            approve("alice"), approve("alice", "risk-manager", name="other"), approve("bob", "risk-manager"),
+            procedures=[procedure("a", {"risk-manager": 1}), procedure("z", BOTH)],
+        ),
+        "other", "Counted", "alice approves the current subject as risk-manager",
+    ),
     "the same person twice in one role": says(
         given(approve("bob", "risk-manager"), approve("bob", "risk-manager", 1, name="again"), procedures=[TWO_RISK]), "approve-bob", "SamePersonTwice",
         "bob already counts as risk-manager (apr/again): another person has to approve",

@@ -1,4 +1,4 @@
-"""The subject: what changes it, what does not, and which component says so (DESIGN §3, invariant 4)."""
+"""The subject: what changes it, what does not, and which component says so (invariant 4)."""
 
 from __future__ import annotations
 
