@@ -91,19 +91,11 @@ class ClearanceSeen:
 
 
 @dataclass(frozen=True)
-class WorkloadSeen:
-    """A workload with its pod template as stored. update: a StatefulSet's updateRevision."""
+class Shape:
+    """What runs in a pod, worked out once for each version of the object that says so."""
 
-    raw: Json
-    uid: str
-    owner: Owner | None
-    update: str
+    pod: Json
     rules: Rules
-
-    @cached_property
-    def pod(self) -> Json:
-        """The pod that its controller makes of it."""
-        return pod_of(self.raw)
 
     @cached_property
     def template(self) -> Json:
@@ -122,14 +114,30 @@ class WorkloadSeen:
 
     @cached_property
     def reads(self) -> list[str]:
-        """What its pods take env, files or devices from, as resource/name."""
+        """What the pod takes env, files or devices from, as resource/name."""
         return inputs(self.pod, self.rules)
 
     @property
     def label(self) -> str | None:
-        """The deployment that its pods name."""
+        """The deployment that the pod names."""
         found: str | None = (self.pod["metadata"].get("labels") or {}).get(LABEL)
         return found
+
+
+@dataclass(frozen=True)
+class WorkloadSeen:
+    """A workload with its pod template as stored. update: a StatefulSet's updateRevision."""
+
+    raw: Json
+    uid: str
+    owner: Owner | None
+    update: str
+    rules: Rules
+
+    @cached_property
+    def shape(self) -> Shape:
+        """Of the pods that its controller makes."""
+        return Shape(pod_of(self.raw), self.rules)
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,6 @@ class PodSeen:
     """A pod that bears the deployment label. held: it has the gate; stamped: with a subject, by admission or a release; ended: it will not run again."""
 
     uid: str
-    label: str
     created: datetime
     held: bool
     stamped: bool
@@ -145,28 +152,7 @@ class PodSeen:
     ended: bool
     owner: Owner | None
     revision: str
-    raw: Json
-    rules: Rules
-
-    @cached_property
-    def template(self) -> Json:
-        """Its normal form."""
-        return template(self.raw, self.rules)
-
-    @cached_property
-    def digest(self) -> str:
-        """Of the normal form."""
-        return digest(self.template)
-
-    @cached_property
-    def size(self) -> int:
-        """Of the normal form as JSON, in bytes."""
-        return len(json.dumps(self.template))
-
-    @cached_property
-    def reads(self) -> list[str]:
-        """What it takes env, files or devices from, as resource/name."""
-        return inputs(self.raw, self.rules)
+    shape: Shape
 
 
 def parsed(model: type[M], raw: Json, where: str) -> M | Broken:
@@ -230,7 +216,6 @@ def pod(raw: Json, rules: Rules) -> PodSeen:
     labels = metadata.get("labels") or {}
     return PodSeen(
         uid=metadata["uid"],
-        label=labels.get(LABEL, ""),
         created=moment(metadata["creationTimestamp"]),
         held=any(g["name"] == GATE for g in spec.get("schedulingGates") or []),
         stamped=SUBJECT in (metadata.get("annotations") or {}),
@@ -238,8 +223,7 @@ def pod(raw: Json, rules: Rules) -> PodSeen:
         ended=(raw.get("status") or {}).get("phase") in ENDED,
         owner=_owner(metadata),
         revision=labels.get(REVISION, ""),
-        raw={"metadata": {k: metadata[k] for k in ("name", "labels", "annotations", "ownerReferences") if k in metadata}, "spec": spec},
-        rules=rules,
+        shape=Shape({"metadata": {k: metadata[k] for k in ("name", "labels", "annotations", "ownerReferences") if k in metadata}, "spec": spec}, rules),
     )
 
 

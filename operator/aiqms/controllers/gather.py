@@ -90,7 +90,7 @@ def _pods(pods: Iterable[tuple[str, PodSeen]]) -> dict[str, list[tuple[str, PodS
     found: dict[str, list[tuple[str, PodSeen]]] = {}
     for name, seen in pods:
         if not seen.ended:
-            found.setdefault(seen.label, []).append((name, seen))
+            found.setdefault(seen.shape.label or "", []).append((name, seen))
     return found
 
 
@@ -148,7 +148,7 @@ def _workload(view: _View, ref: Workload) -> WorkloadSeen | PodSeen | None:
 
 async def _contents(view: _View, workloads: Iterable[WorkloadSeen | PodSeen | None], reader: InputReader) -> tuple[dict[str, str], str]:
     """The digest of everything that the pods read, and why one of them could not be had."""
-    refs = sorted({ref for w in workloads if w for ref in w.reads if not ref.startswith(SECRETS)})
+    refs = sorted({ref for w in workloads if w for ref in w.shape.reads if not ref.startswith(SECRETS)})
     try:
         return {ref: await reader.digest(view.namespace, ref) for ref in refs}, ""
     except (ApiError, aiohttp.ClientError, TimeoutError) as error:
@@ -160,12 +160,12 @@ def _facts(ref: Workload, seen: WorkloadSeen | PodSeen | None, content: Mapping[
         return WorkloadFacts(ref)
     return WorkloadFacts(
         ref=ref,
-        template=seen.template,
-        digest=seen.digest,
-        size=seen.size,
-        label=seen.label or None,
-        inputs={name: content[name] for name in seen.reads if name in content},
-        secrets=tuple(name for name in seen.reads if name.startswith(SECRETS)),
+        template=seen.shape.template,
+        digest=seen.shape.digest,
+        size=seen.shape.size,
+        label=seen.shape.label,
+        inputs={name: content[name] for name in seen.shape.reads if name in content},
+        secrets=tuple(name for name in seen.shape.reads if name.startswith(SECRETS)),
     )
 
 
@@ -176,7 +176,7 @@ def _pod(view: _View, name: str, seen: PodSeen, refs: Iterable[Workload]) -> Pod
     return PodFacts(
         name=name,
         uid=seen.uid,
-        template=seen.template,
+        template=seen.shape.template,
         held=seen.held,
         going=seen.going,
         before=_before(seen, view.clearance),
@@ -193,6 +193,6 @@ def _before(pod: PodSeen, clearance: ClearanceSeen | None) -> bool:
 
 
 def _differences(controller: WorkloadSeen, pod: PodSeen) -> tuple[str, ...]:
-    if pod.template == controller.template:
+    if pod.shape.template == controller.shape.template:
         return ()
-    return tuple(differences(controller.template, pod.template)[:_SHOWN])
+    return tuple(differences(controller.shape.template, pod.shape.template)[:_SHOWN])
