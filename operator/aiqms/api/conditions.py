@@ -80,7 +80,7 @@ MEANING: dict[Reason, str] = {
     Reason.WORKLOAD_MISSING: "A workload that spec.workloads names does not exist.",
     Reason.WORKLOAD_CLAIMED: "The workload's pods bear the label of another deployment, which therefore decides.",
     Reason.WORKLOAD_UNLABELLED: "The workload's pod template lacks the label aiqms.dev/deployment, so its pods are not this deployment's.",
-    Reason.INPUT_UNREADABLE: "A ConfigMap or resource claim that the pods use could not be read; the subject cannot be told.",
+    Reason.INPUT_UNREADABLE: "A ConfigMap or claim that the pods use, or a record, could not be read: what was cleared stays until its time.",
     Reason.TOO_MANY_INPUTS: "The workload's pods read more ConfigMaps, Secrets and claims than a clearance can freeze.",
     Reason.TOO_MANY_PROCEDURES: "More procedures apply in Enforce than a clearance can keep.",
     Reason.MODEL_MATCHES: "Each pod template declares the digest of spec.model in the annotation aiqms.dev/model.",

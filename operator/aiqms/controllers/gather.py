@@ -110,7 +110,7 @@ def _unregistered(view: _View, name: str) -> Input:
 async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: InputReader) -> Input:
     refs = () if isinstance(seen.spec, Broken) else tuple(seen.spec.workloads)
     found = {ref: _workload(view, ref) for ref in refs}
-    content, unreadable = await _contents(view, found.values(), reader)
+    content, unread = await _contents(view, found.values(), reader)
     return Input(
         namespace=view.namespace,
         name=name,
@@ -123,10 +123,16 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         pods=tuple(_pod(view, n, p, refs) for n, p in view.pods.get(name, ())),
         entries=tuple(view.stored.deployments.get(name, ())),
         orphan=view.stored.orphans.get(name),
-        unreadable=unreadable,
+        unreadable="; ".join(filter(None, (unread, _broken_records(view, name)))),
         clearance_bytes=view.clearance.size if view.clearance else 0,
         before=seen.status,
     )
+
+
+def _broken_records(view: _View, deployment: str) -> str:
+    """Why its records do not tell: one that this version cannot read may well be a Reject."""
+    seen = sorted((name, r) for name, r in view.caches.records.within(view.namespace) if r.deployment == deployment and isinstance(r.record, Broken))
+    return "; ".join(f"apr/{name} could not be read: {r.record.message}" for name, r in seen if isinstance(r.record, Broken))
 
 
 def _applying(view: _View, spec: DeploymentSpec) -> tuple[Procedure | tuple[str, Broken], ...]:

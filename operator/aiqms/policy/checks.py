@@ -154,7 +154,7 @@ def _workload(workload: WorkloadFacts, name: str) -> Row:
 
 
 def inputs(facts: Facts) -> list[Row]:
-    """The ConfigMaps and claims that the pods read can be read here too: their content is part of the subject."""
+    """The ConfigMaps and claims that the pods read can be read here too, for they are part of the subject; and so can every record."""
     if not facts.given.unreadable:
         return []
     return [_row("inputs", Result.ERROR, Reason.INPUT_UNREADABLE, f"{facts.given.unreadable}: what was cleared stays until its time, nothing new is cleared")]

@@ -92,7 +92,8 @@ class PodFacts:
 class Input:
     """Everything that one decision about one deployment may look at. procedures: those that apply, by name. orphan: as of a former registration.
 
-    unreadable: why something that its pods read could not be read; empty where everything could. clearance_bytes: the namespace's Clearance as JSON.
+    unreadable: why something that its pods read, or a record, could not be read; empty where everything could.
+    clearance_bytes: the namespace's Clearance as JSON.
     """
 
     namespace: str
