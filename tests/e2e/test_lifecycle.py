@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -63,7 +64,9 @@ class TestTakenOut:
         other.await_pods(running=1)
         place.awaited(lambda: admin.find("clearances", "clearance", place.namespace) is None, "the Clearance is gone")
 
-        # creationTimestamp has whole seconds: a pod of the same second counts as older than the Clearance.
+        # Times are whole seconds: a pod that was released in the very second of the new Clearance would count as younger.
+        newest = max(pod["metadata"]["creationTimestamp"] for pod in place.admin.list("pods", place.namespace))
+        place.awaited(lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") > newest, "the second in which the pods were made is over")
         admin.patch("namespaces", place.namespace, {"metadata": {"labels": {GOVERNED: "true"}}})
         other.await_phase("Held", "ApprovalMissing")
         place.await_phase("Running", "Approved")
