@@ -6,6 +6,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 LEADING = Gauge("aiqms_leader", "1 while this replica holds the Lease and writes")
 DEPLOYMENTS = Gauge("aiqms_deployments", "Registered deployments", ["namespace", "phase"])
+EMERGENCIES = Gauge("aiqms_emergencies", "Deployments with an emergency in force, or one that nobody has reviewed", ["namespace"])
+LAPSE = Gauge("aiqms_lapse_notice", "Deployments whose permission ends within that many days", ["namespace", "days"])
 PODS_HELD = Gauge("aiqms_pods_held", "Pods that wait for a clearance", ["namespace"])
 VALID_UNTIL = Gauge("aiqms_clearance_valid_until_seconds", "End of the permission that a deployment runs under", ["namespace", "deployment"])
 RECONCILE_SECONDS = Histogram("aiqms_reconcile_seconds", "One pass over a namespace: gather, decide, apply", buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 1, 5, 30))

@@ -92,7 +92,8 @@ class Sample:
 
     def _array(self, schema: Json) -> list[Any]:
         least = schema.get("minItems", 0)
-        return distinct([self.of(schema["items"]) for _ in range(self._random.randint(least, least + 2))], schema.get("x-kubernetes-list-map-keys"))
+        keys = [] if schema.get("x-kubernetes-list-type") == "set" else schema.get("x-kubernetes-list-map-keys")
+        return distinct([self.of(schema["items"]) for _ in range(self._random.randint(least, least + 2))], keys)
 
 
 def _is_map(schema: Json) -> bool:
@@ -104,8 +105,8 @@ def _fits(value: object, schema: Json) -> bool:
 
 
 def distinct(items: list[Any], keys: list[str] | None) -> list[Any]:
-    """Of a list that is a map, one item for each key: the API server refuses twins, and the models do not look for them."""
-    if not keys:
+    """Of a list that is a map, one item for each key, and of a set (no keys) each once: the API server refuses twins, and the models do not look for them."""
+    if keys is None:
         return items
     return list({str([item.get(key) for key in keys]) if isinstance(item, dict) else str(item): item for item in items}.values())
 

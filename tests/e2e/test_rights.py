@@ -18,6 +18,7 @@ from tests.testbed.waiting import eventually
 
 API = "aiqms.dev/v1alpha1"
 MODEL: Json = {"name": "credit", "version": "1", "uri": "oci://registry.example/credit", "digest": f"sha256:{'4' * 64}"}
+MARK = "aiqms.dev/decision"
 RIGHTS_OF_ALL = ("selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews")  # the API server gives them to everybody
 Right = tuple[str, str]  # what, as RESOURCE.GROUP (and the name it is limited to), and the verb
 
@@ -75,14 +76,15 @@ def objects(place: str) -> Iterator[Json]:
 
 
 def procedure(place: str) -> Json:
-    """One approval; a lapse stops at once."""
+    """One approval; a lapse stops at once; who approves may stop too."""
     approvals = {"roles": [{"role": "model-owner", "validFor": "90d"}]}
-    spec = {"title": "Rights", "revision": 1, "owner": "Quality", "appliesTo": {"namespaces": [place]}, "onLapse": {"action": "Stop"}, "approvals": approvals}
+    spec = {"title": "Rights", "revision": 1, "owner": "Quality", "appliesTo": {"namespaces": [place]}, "approvals": approvals}
+    spec |= {"onLapse": {"action": "Stop"}, "stop": {"roles": ["model-owner"]}}
     return {"apiVersion": API, "kind": "QMSProcedure", "metadata": {"name": place}, "spec": spec}
 
 
 def lived(life: Life) -> None:
-    """Registered, held, approved, released, changed, approved anew, withdrawn and stopped, taken out."""
+    """Registered, held, approved, released, changed, approved anew, stopped and resumed, withdrawn, taken out."""
     for manifest in objects(life.place):
         life.admin.create(manifest)
     life.until_pods(held=1, free=0)
@@ -96,12 +98,29 @@ def lived(life: Life) -> None:
     eventually(lambda: life.subject() != before, within=30, what="the change is a new subject")
     approvals.append(life.record("alice", "Approve"))
     eventually(lambda: life.status()["serving"]["fingerprint"] == life.subject(), within=30, what="the change is cleared")
+    stopped_and_resumed(life)
     for approval in approvals:
         life.record("alice", "Withdraw", withdraws=approval)
     eventually(lambda: life.pods(held=True) and not life.pods(held=False), within=40, what="what was withdrawn is stopped, and what would follow is held")
     life.admin.patch("namespaces", life.place, {"metadata": {"labels": {GOVERNED: None}}})
     eventually(lambda: life.admin.find("clearances", "clearance", life.place) is None, within=30, what="the Clearance of the namespace taken out is gone")
     eventually(lambda: not life.pods(held=True), within=30, what="what was held there is free")
+
+
+def stopped_and_resumed(life: Life) -> None:
+    """A Stop takes the pods away; a Resume takes off its mark, which is all that the operator ever changes of a record, and lets new pods run."""
+    stop = life.record("alice", "Stop")
+    life.until_pods(held=2, free=0)  # of both revisions: no node has the device, so that the rollout never ends
+    made = life.admin.get("approvalrecords", stop, life.place)["metadata"]["creationTimestamp"]
+    eventually(lambda: second() > made, within=5, what="a second has passed: a Resume of the Stop's own second lifts nothing")
+    life.record("alice", "Resume")
+    eventually(lambda: MARK not in life.admin.get("approvalrecords", stop, life.place)["metadata"].get("labels", {}), within=30, what="the Stop's mark is off")
+    life.until_pods(held=1, free=1)  # what was approved before the change stays held
+
+
+def second() -> str:
+    """Now, as the API server dates what is made."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +212,13 @@ def test_no_right_is_a_wildcard_or_raises_rights(granted: set[Right]) -> None:
         ("update", "namespaces", ""),
         ("patch", "deployments", "apps"),
         ("create", "approvalrecords", "aiqms.dev"),
+        ("update", "approvalrecords", "aiqms.dev"),
+        ("delete", "approvalrecords", "aiqms.dev"),
         ("update", "aimodeldeployments", "aiqms.dev"),
         ("approve", "approvalroles", "aiqms.dev"),
+        ("stop", "approvalroles", "aiqms.dev"),
+        ("resume", "approvalroles", "aiqms.dev"),
+        ("emergency", "approvalroles", "aiqms.dev"),
         ("release", "governednamespaces", "aiqms.dev"),
         ("open", "interactivesessions", "aiqms.dev"),
         ("impersonate", "users", ""),

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aiqms.cli.offline import read, subjects
+from aiqms.cli.manifests import read
+from aiqms.cli.offline import Manifests, subjects
 from aiqms.gate.rules import DEFAULTS
 from tests.e2e.conftest import govern
 from tests.e2e.given import Place, await_gone, held
@@ -143,7 +144,7 @@ def again(place: Place, kind: str) -> None:
 
 def offline(folder: Path, *files: str) -> dict[tuple[str, str], str]:
     """The fingerprints that the files make, without a cluster."""
-    found = subjects(read([folder / name for name in files]), DEFAULTS)
+    found = subjects(Manifests(read([folder / name for name in files]).objects), DEFAULTS)
     return {key: subject.fingerprint for key, subject in found.items()}
 
 

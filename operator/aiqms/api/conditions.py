@@ -20,6 +20,7 @@ class Type(StrEnum):
     APPROVED = "Approved"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
+    EMERGENCY = "Emergency"
 
 
 class Reason(StrEnum):
@@ -50,6 +51,14 @@ class Reason(StrEnum):
     REVIEW_IN_TIME = "ReviewInTime"
     POD_DIFFERS = "PodDiffers"
     AUDIT = "Audit"
+    STOPPED = "Stopped"
+    EMERGENCY_IN_FORCE = "EmergencyInForce"
+    REVIEW_PENDING = "ReviewPending"
+    REVIEW_OVERDUE = "ReviewOverdue"
+    AUTHOR_KNOWN = "AuthorKnown"
+    AUTHOR_UNKNOWN = "AuthorUnknown"
+    PROCEDURE_CHANGED = "ProcedureChanged"
+    LAPSE_AHEAD = "LapseAhead"
     CLEARANCE_TOO_LARGE = "ClearanceTooLarge"
     # of a record
     COUNTED = "Counted"
@@ -63,6 +72,11 @@ class Reason(StrEnum):
     NOT_AUTHORIZED = "NotAuthorized"
     MAY_NOT_WITHDRAW = "MayNotWithdraw"
     NOTHING_TO_WITHDRAW = "NothingToWithdraw"
+    RESUMED = "Resumed"
+    NOTHING_TO_RESUME = "NothingToResume"
+    EMERGENCY_NOT_ALLOWED = "EmergencyNotAllowed"
+    NOTHING_TO_REVIEW = "NothingToReview"
+    SUBMITTER_MAY_NOT_APPROVE = "SubmitterMayNotApprove"
 
 
 MEANING: dict[Reason, str] = {
@@ -91,6 +105,19 @@ MEANING: dict[Reason, str] = {
     Reason.REVIEW_IN_TIME: "The procedure's next review lies ahead.",
     Reason.POD_DIFFERS: "A held pod differs from its workload's template: something changed it on its way in.",
     Reason.AUDIT: "Only procedures in Audit apply: everything is judged, nothing is blocked.",
+    Reason.STOPPED: "Somebody with stop authority stopped the deployment: no pod runs until a Resume by a stop role of every procedure.",
+    Reason.EMERGENCY_IN_FORCE: "Somebody broke the glass: the subject is cleared without approvals for a while, and a review is due.",
+    Reason.REVIEW_PENDING: "An emergency ended; its review is due at the time given.",
+    Reason.REVIEW_OVERDUE: "An emergency was not reviewed in time: the deployment is stopped until it is.",
+    Reason.AUTHOR_KNOWN: "A person made the last change of what is approved.",
+    Reason.AUTHOR_UNKNOWN: "A service account made the last change of what is approved, so that nobody knows whose it was.",
+    Reason.PROCEDURE_CHANGED: "A procedure that applies changed, or another one applies: the message says what changed.",
+    Reason.LAPSE_AHEAD: "The permission ends in at most 14, 7 or 1 days: have the subject approved anew.",
+    Reason.RESUMED: "The Stop was lifted.",
+    Reason.NOTHING_TO_RESUME: "There is no earlier Stop that it could lift.",
+    Reason.EMERGENCY_NOT_ALLOWED: "No procedure lets this role break the glass, or an earlier emergency was not reviewed in time.",
+    Reason.NOTHING_TO_REVIEW: "No Emergency of this name that counted.",
+    Reason.SUBMITTER_MAY_NOT_APPROVE: "Its author last changed what is approved, and the procedure wants others to approve.",
     Reason.CLEARANCE_TOO_LARGE: "The namespace's Clearance is near its size limit: spread deployments over more namespaces.",
     Reason.COUNTED: "The record counts.",
     Reason.SUBJECT_UNKNOWN: "No subject with this fingerprint has been seen; the record counts when it appears.",

@@ -58,8 +58,8 @@ PROCEDURE = Kind(
     spec_rules=(
         ("self.revision >= oldSelf.revision", "revision only rises: use a higher number than the stored one"),
         (
-            f"self.revision > oldSelf.revision || ({_same('approvals', 'onLapse', 'onChange', 'inputs')})",
-            "approvals, onLapse, onChange and inputs are judged: raise revision with them (approvals.since says from which revision approvals still count)",
+            f"self.revision > oldSelf.revision || ({_same('approvals', 'onLapse', 'onChange', 'inputs', 'stop', 'emergency', 'responsibilities')})",
+            "approvals, onLapse, onChange, inputs, stop, emergency and responsibilities change only with a higher revision (see approvals.since)",
         ),
         ("!has(self.approvals.since) || self.approvals.since <= self.revision", "approvals.since is above revision: name this revision or an older one"),
     ),
@@ -124,7 +124,16 @@ RECORD = Kind(
     spec_rules=(
         ("self == oldSelf", "a record is immutable: make another one, or take this one back with decision Withdraw"),
         ("has(self.withdraws) == (self.decision == 'Withdraw')", "withdraws names the record that decision Withdraw takes back: give both or neither"),
-        ("!has(self.expires) || self.decision == 'Approve'", "only an approval expires: leave expires out"),
+        ("!has(self.expires) || self.decision in ['Approve', 'Emergency']", "only Approve and Emergency expire: leave expires out"),
+        (
+            "has(self.subject) || self.decision in ['Stop', 'Resume']",
+            "subject is missing: name the fingerprint that you decide about (kubectl qms explain shows it)",
+        ),
+        ("!has(self.reviews) || self.decision in ['Approve', 'Reject']", "an Emergency is reviewed by decision Approve or Reject: leave reviews out"),
+        (
+            "self.decision != 'Emergency' || (has(self.rationale) && size(self.rationale) > 0)",
+            "an Emergency needs a rationale: say why nobody could approve in time",
+        ),
     ),
 )
 

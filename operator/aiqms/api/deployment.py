@@ -131,10 +131,28 @@ class SubjectStatus(Model):
 
 
 class Serving(Model):
-    """The subject that admission clears now."""
+    """The subject that admission clears now. notice: how near its end is, once that is announced."""
 
     fingerprint: Digest
     valid_until: Timestamp
+    notice: Annotated[str, Field(pattern="^(|14d|7d|1d)$", max_length=3)] = ""
+
+
+class ProcedureSeen(Model):
+    """A procedure that applies, as it was last judged by. parts: a short digest of each judged field, for what a new revision changes."""
+
+    name: ObjectName
+    revision: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    enforcement: Word
+    parts: Annotated[dict[Annotated[str, Field(max_length=63)], Annotated[str, Field(max_length=32)]], Field(max_length=16)] = {}
+
+
+class Answerable(Model):
+    """A duty, the role that answers for it, and the procedure that says so."""
+
+    duty: Word
+    role: RoleName
+    procedure: ObjectName
 
 
 class RoleApprovals(Model):
@@ -197,6 +215,8 @@ class DeploymentStatus(Model):
     subject: SubjectStatus | None = None
     serving: Serving | None = None
     approvals: Annotated[list[RoleApprovals], Field(max_length=512)] = []
+    procedures: Annotated[list[ProcedureSeen], Field(max_length=64)] = []
+    responsibilities: Annotated[list[Answerable], Field(max_length=256)] = []
     controls: Annotated[list[Control], Field(max_length=512)] = []
     summary: Summary = Summary()
     pods: PodCounts = PodCounts()

@@ -33,10 +33,18 @@ class SecretInputs(StrEnum):
 
 
 class SeparationOfDuties(StrEnum):
-    """DistinctPeople: nobody fills two places of one procedure."""
+    """DistinctPeople: nobody fills two places of one procedure. DistinctFromEditors: nor does who last changed what is approved."""
 
     NONE = "None"
     DISTINCT_PEOPLE = "DistinctPeople"
+    DISTINCT_FROM_EDITORS = "DistinctFromEditors"
+
+
+class UnknownAuthors(StrEnum):
+    """What it means that a service account made the last change, so that nobody knows whose it was."""
+
+    WARNED = "Warned"
+    REFUSED = "Refused"
 
 
 class Document(Model):
@@ -96,6 +104,9 @@ class Obligation(Model):
     id: Annotated[str, Field(min_length=1, max_length=63)]
 
 
+RoleSet = Annotated[list[RoleName], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})]
+
+
 class RequiredRole(Model):
     """How many people of a role must approve, and how long each approval counts from its creation."""
 
@@ -112,7 +123,45 @@ class Approvals(Model):
         list[RequiredRole], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["role"]})
     ]
     separation_of_duties: SeparationOfDuties = SeparationOfDuties.DISTINCT_PEOPLE
+    unknown_authors: UnknownAuthors = UnknownAuthors.WARNED
     obligations: Annotated[list[Obligation], Field(max_length=32)] = []
+
+
+class StopAuthority(Model):
+    """Who can stop what runs (AI Act Art. 14(4)(e)): any one of these roles."""
+
+    roles: RoleSet
+    obligations: Annotated[list[Obligation], Field(max_length=32)] = []
+
+
+class Emergency(Model):
+    """Break-glass: who may clear one subject without approvals, for how long, and how soon somebody else has to review that.
+
+    maxDuration counts from the record; reviewWithin too: without a review by then the deployment is stopped.
+    """
+
+    roles: RoleSet
+    max_duration: Duration
+    review_within: Duration
+    obligations: Annotated[list[Obligation], Field(max_length=32)] = []
+
+
+class Duty(StrEnum):
+    """What somebody has to answer for (AI Act Art. 17(1)(m))."""
+
+    RISK_MANAGEMENT = "RiskManagement"
+    DATA_GOVERNANCE = "DataGovernance"
+    MODEL_APPROVAL = "ModelApproval"
+    DEPLOYMENT_AUTHORISATION = "DeploymentAuthorisation"
+    POST_DEPLOYMENT_MONITORING = "PostDeploymentMonitoring"
+    INCIDENT_REPORTING = "IncidentReporting"
+
+
+class Responsibility(Model):
+    """A duty and the role that answers for it."""
+
+    duty: Duty
+    role: RoleName
 
 
 class ProcedureSpec(Model):
@@ -129,6 +178,11 @@ class ProcedureSpec(Model):
     on_change: OnChange = OnChange()
     inputs: Inputs = Inputs()
     approvals: Approvals
+    stop: StopAuthority | None = None
+    emergency: Emergency | None = None
+    responsibilities: Annotated[
+        list[Responsibility], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["duty"]})
+    ] = []
 
     @property
     def since(self) -> int:

@@ -16,6 +16,9 @@ class Decision(StrEnum):
     APPROVE = "Approve"
     REJECT = "Reject"
     WITHDRAW = "Withdraw"
+    STOP = "Stop"
+    RESUME = "Resume"
+    EMERGENCY = "Emergency"
 
 
 class Approver(Model):
@@ -31,15 +34,16 @@ class Approver(Model):
 
 
 class RecordSpec(Model):
-    """Who decides what about which subject, and why."""
+    """Who decides what about which subject, and why. reviews: the Emergency that an Approve or Reject looks at afterwards."""
 
     deployment: DeploymentName
-    subject: Digest
+    subject: Digest | None = None
     role: RoleName
     decision: Decision
     rationale: Annotated[str, Field(max_length=4096)] = ""
     expires: Timestamp | None = None
     withdraws: ObjectName | None = None
+    reviews: ObjectName | None = None
     approver: Annotated[Approver | None, Field(json_schema_extra={"x-kubernetes-map-type": "atomic"})] = None
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import urllib3
@@ -16,6 +17,7 @@ from aiqms.api.values import Json
 
 config: Any = untyped_config  # this part of the package has no types
 _TIMEOUT = (5, 20)  # seconds to connect, seconds to answer
+_WATCHING = (5, 300)  # bookmarks come every minute
 
 
 class CannotAsk(Exception):
@@ -44,26 +46,55 @@ class Connection:
         """
         return self._ask("GET", path, query=query)
 
+    def post(self, path: str, body: Json, *, dry_run: bool = False) -> Json:
+        """Create an object at a path, and what the API server made of it; dry_run: everything but storing it. Raises as get does."""
+        return self._ask("POST", path, query={"dryRun": "All"} if dry_run else None, body=body)
+
+    def watch(self, path: str, version: str) -> Iterator[Json]:
+        """The events of a list from a resourceVersion on, until the API server ends the watch. Raises Refused (410: list again) and CannotAsk."""
+        query = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        response = self._send("GET", path, query=query, timeout=_WATCHING)
+        if response.status >= 400:
+            answered(response.status, response.read())
+        for event in _lines(response):
+            if event["type"] == "ERROR":
+                raise Refused(event["object"].get("code", 0), event["object"].get("message", "the watch ended"))
+            yield event
+
     def allowed(self, attributes: Json) -> bool:
         """Whether the API server would let this person do something, by a SelfSubjectAccessReview, which everybody may ask and which changes nothing.
 
         Raises as get does.
         """
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
-        return bool(self._ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)["status"]["allowed"])
+        return bool(self.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)["status"]["allowed"])
 
     def _ask(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Json | None = None) -> Json:
+        response = self._send(method, path, query=query, body=body)
+        with self._answering():
+            answer = response.read()
+        return answered(response.status, answer)
+
+    def _send(self, method: str, path: str, *, query: Mapping[str, str] | None, body: Json | None = None, timeout: tuple[int, int] = _TIMEOUT) -> Any:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        try:
+        with self._answering():
             request = self.api.param_serialize(
                 method, path, query_params=list((query or {}).items()), header_params=headers, body=body, auth_settings=["BearerToken"]
             )
-            response: Any = self.api.call_api(*request, _request_timeout=_TIMEOUT)
-            answer = response.read()
+            return self.api.call_api(*request, _request_timeout=timeout)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
         except (urllib3.exceptions.HTTPError, OSError) as error:
             what = f"the API server at {self.api.configuration.host} does not answer ({_cause(error)})"
             raise CannotAsk(f"{what}: check the context (kubectl config current-context) and the network") from error
-        return answered(response.status, answer)
+
+
+def in_namespace(connection: Connection, namespace: str) -> Connection:
+    """The same API server and person, in another namespace."""
+    return replace(connection, namespace=namespace)
 
 
 def connect(*, context: str | None, namespace: str | None) -> Connection:
@@ -98,6 +129,17 @@ def _from_pod(settings: client.Configuration, namespace: str | None) -> Connecti
     except ConfigException:
         return None
     return Connection(client.ApiClient(settings), namespace or "default")
+
+
+def _lines(response: Any) -> Iterator[Json]:
+    """A watch is one JSON document a line. Silence, or a connection that broke, ends it: whoever watches lists again."""
+    buffer = b""
+    try:
+        for piece in response.response.stream(65536):
+            *whole, buffer = (buffer + piece).split(b"\n")
+            yield from (json.loads(line) for line in whole if line)
+    except (urllib3.exceptions.HTTPError, OSError):
+        return
 
 
 def answered(status: int, body: bytes) -> Json:

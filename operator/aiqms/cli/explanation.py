@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass
 
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Result
-from aiqms.api.record import Decision
 from aiqms.api.values import API_VERSION, Json
-from aiqms.cli.reading import Facts, WhoMay
+from aiqms.cli.facts import Facts
+from aiqms.cli.remedies import Way, remedy, renewal
+from aiqms.cli.times import instant
 from aiqms.gate.rules import GOVERNED, LABEL, OPERATOR_NAMESPACE
-from aiqms.policy.words import moment, plural, short
+from aiqms.policy.words import plural, short
 
 _LOOK = f"kubectl get deployment aiqms-operator -n {OPERATOR_NAMESPACE}"
 BLOCKS = (Result.FAIL, Result.ERROR)
-_APPROVALS = "approvals/"
 _END = "pods that run are stopped at"  # in a condition's message
 _GOOD = ("Ready", "Approved")  # conditions that are good while True; all others are there only while something is wrong
 
 
 @dataclass(frozen=True)
 class Row:
-    """A control. role: whose approval it waits for; who: those who may give it; known: whether these are all; me: whether the person who asks may."""
+    """A control. way: who can lift it and how, where it waits for a person."""
 
     id: str
     procedure: str
     result: Result
     reason: str
     message: str
-    role: str = ""
-    who: tuple[str, ...] = ()
-    known: bool = True
-    me: bool = False
+    way: Way | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A duty, and who holds its role now. known: whether these are all."""
+
+    duty: str
+    role: str
+    procedure: str
+    who: tuple[str, ...]
+    known: bool
+
+    @property
+    def nobody(self) -> bool:
+        """A finding: nobody answers for it."""
+        return self.known and not self.who
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,8 @@ class Explanation:
     subject: str = ""
     changed: tuple[str, ...] = ()
     controls: tuple[Row, ...] = ()
+    responsibilities: tuple[Answers, ...] = ()
+    renewal: Way | None = None
     notes: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
 
@@ -84,8 +98,9 @@ def explain(facts: Facts) -> Explanation:
         subject=subject.get("fingerprint", ""),
         changed=tuple(subject.get("changed") or []),
         controls=rows,
-        notes=(*_conditions(conditions.values(), rows), *_behind(facts.deployment), *_ungoverned(facts, ready), *_pods(status)),
-        steps=(*_approvals(facts, rows), *_withdrawals(facts)),
+        responsibilities=tuple(Answers(d.duty, d.role, d.procedure, d.may.people, d.may.known) for d in facts.duties),
+        renewal=renewal(facts),
+        notes=(*_conditions(conditions.values(), rows), *_behind(facts.deployment), *_ungoverned(facts, ready), *_judged_by(status), *_pods(status)),
     )
 
 
@@ -95,6 +110,8 @@ def _headline(status: Json, ready: Json, rows: tuple[Row, ...]) -> str:
     if failing:
         held = " (Audit: nothing is held)" if ready.get("reason") == Reason.AUDIT else ""
         return f"{phase}: {failing} of {judged} controls {'fails' if failing == 1 else 'fail'}{held}"
+    if ready.get("reason") == Reason.EMERGENCY_IN_FORCE:
+        return f"{phase} BY EMERGENCY: cleared for a while without its approvals"
     if ready.get("status") != "True":
         return f"{phase}: {ready.get('reason') or 'no verdict yet'}"
     return f"{phase}: all {judged} controls hold" if judged > 1 else phase
@@ -105,12 +122,8 @@ def _spaced(word: str) -> str:
 
 
 def _row(control: Json, facts: Facts) -> Row:
-    row = Row(id=control["id"], procedure=control.get("procedure", ""), result=Result(control["result"]), reason=control["reason"], message=control["message"])
-    role = row.id.removeprefix(_APPROVALS)
-    if not row.id.startswith(_APPROVALS) or row.result not in BLOCKS or row.reason == Reason.REJECTED:
-        return row
-    may = dict(facts.who_may).get(role, WhoMay((), known=False))
-    return replace(row, role=role, who=may.people, known=may.known, me=may.me)
+    said = (control["id"], control.get("procedure", ""), Result(control["result"]), control["reason"], control["message"])
+    return Row(*said, way=remedy(control, facts))
 
 
 def _conditions(conditions: Iterable[Json], rows: tuple[Row, ...]) -> list[str]:
@@ -145,7 +158,7 @@ def _pods(status: Json) -> list[str]:
 
 def _running(count: int, serving: Json, subject: Json) -> str:
     cleared, current = serving.get("fingerprint"), subject.get("fingerprint")
-    until = f" (cleared until {_moment(serving['validUntil'])})" if serving.get("validUntil") else ""
+    until = f" (cleared until {instant(serving['validUntil'])})" if serving.get("validUntil") else ""
     if cleared and current and cleared != current:
         return f"{plural(count, 'pod')} of {short(cleared)} {_verb(count, 'goes', 'go')} on serving{until}"
     return f"{plural(count, 'pod')} {_verb(count, 'runs', 'run')}{until}"
@@ -164,33 +177,10 @@ def _verb(count: int, one: str, many: str) -> str:
     return one if count == 1 else many
 
 
-def _moment(stored: str) -> str:
-    """An instant of the far future is none."""
-    return "withdrawn" if stored.startswith("9999") else moment(datetime.fromisoformat(stored))
-
-
-def _approvals(facts: Facts, rows: tuple[Row, ...]) -> list[Step]:
-    """For the roles that the person who asks holds; for all that are waited for, where they hold none."""
-    fingerprint = ((facts.deployment or {}).get("status") or {}).get("subject", {}).get("fingerprint")
-    waiting = [r for r in rows if r.role and fingerprint]
-    roles = dict.fromkeys(r.role for r in [r for r in waiting if r.me] or waiting)
-    return [Step(what=f"To approve as {role}", manifest=_record(facts, fingerprint, role, Decision.APPROVE)) for role in roles]
-
-
-def _withdrawals(facts: Facts) -> list[Step]:
-    """By the author, or whoever holds verb withdraw on the role."""
-    return [_withdrawal(facts, r["metadata"]["name"], r["spec"]) for r in facts.rejections]
-
-
-def _withdrawal(facts: Facts, record: str, spec: Json) -> Step:
-    who, why = (spec.get("approver") or {}).get("username", "its author"), spec.get("rationale") or "no rationale given"
-    manifest = _record(facts, spec["subject"], spec["role"], Decision.WITHDRAW, withdraws=record)
-    return Step(what=f"To take back the rejection by {who} ({why})", manifest=manifest)
-
-
-def _record(facts: Facts, subject: str, role: str, decision: Decision, **more: str) -> Json:
-    spec = {"deployment": facts.name, "subject": subject, "role": role, "decision": str(decision), **more, "rationale": "why you decide so"}
-    return {"apiVersion": API_VERSION, "kind": "ApprovalRecord", "metadata": {"generateName": f"{facts.name}-", "namespace": facts.namespace}, "spec": spec}
+def _judged_by(status: Json) -> list[str]:
+    """By which revisions, so that a changed procedure is seen on every deployment that it touches."""
+    seen = [f"{p['name']} revision {p['revision']}{' (Audit)' if p.get('enforcement') == 'Audit' else ''}" for p in status.get("procedures") or []]
+    return [f"judged by {', '.join(seen)}"] if seen else []
 
 
 def _unseen(facts: Facts) -> Explanation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,34 +14,32 @@ from aiqms.api.crds import DEPLOYMENT, PROCEDURE
 from aiqms.api.deployment import DeploymentSpec, Workload
 from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.values import Json
+from aiqms.cli.manifests import OfflineError
 from aiqms.cluster.inputs import SECRETS, content
 from aiqms.gate.defaults import defaulted
 from aiqms.gate.normal import inputs, template
 from aiqms.gate.rules import DEFAULTS, LABEL, Rules
 from aiqms.gate.workload import pod_of
-from aiqms.policy.facts import Procedure, WorkloadFacts
+from aiqms.policy.facts import ABSENT, Procedure, WorkloadFacts
 from aiqms.policy.procedures import applies
 from aiqms.policy.subject import Subject, digest, subject
 
-_RESOURCES = {"configmaps": "ConfigMap", "resourceclaims": "ResourceClaim", "resourceclaimtemplates": "ResourceClaimTemplate"}
+RESOURCES = {"configmaps": "ConfigMap", "resourceclaims": "ResourceClaim", "resourceclaimtemplates": "ResourceClaimTemplate"}
+MALFORMED = (AttributeError, KeyError, TypeError)  # what reading a pod template of another form than Kubernetes' ends in
 M = TypeVar("M", bound=BaseModel)
-SUFFIXES = (".yaml", ".yml", ".json")
-
-
-class OfflineError(Exception):
-    """The manifests do not tell: what is missing or wrong, in which object, and what to give."""
 
 
 @dataclass(frozen=True)
 class Manifests:
-    """Objects as they are applied, and the namespace of those that name none."""
+    """Objects as they are applied, and the namespace of those that name none. absent: kind, namespace and name of what is known not to be there."""
 
     objects: Sequence[Json]
     namespace: str = "default"
+    absent: frozenset[tuple[str, str, str]] = frozenset()
 
     def find(self, kind: str, namespace: str, name: str) -> Json | None:
         """The last object of that identity, as apply would leave it."""
-        found = [o for o in self.objects if o["kind"] == kind and o["metadata"]["name"] == name and self.place(o) == namespace]
+        found = [o for o in self.of_kind(kind) if o["metadata"].get("name") == name and self.place(o) == namespace]
         return found[-1] if found else None
 
     def place(self, obj: Json) -> str:
@@ -53,18 +51,20 @@ class Manifests:
         return [o for o in self.objects if o["kind"] == kind]
 
 
-def read(paths: Iterable[Path], *, namespace: str = "default") -> Manifests:
-    """Every object of the files, and of the manifests in the folders. Raises OfflineError, naming the file."""
-    return Manifests([o for path in paths for file in _files(path) for o in _objects(file)], namespace)
-
-
 def rules(values: Path | None) -> Rules:
     """What the gate compares: by default as the chart installs it, else as its values say. Raises OfflineError for values that are none."""
     if values is None:
         return DEFAULTS
     gate = _gate(values)
-    plain, published = gate.get("plainResources", DEFAULTS.plain_resources), gate.get("publishedConfigMaps", DEFAULTS.published_config_maps)
-    return replace(DEFAULTS, plain_resources=tuple(plain), published_config_maps=tuple(published))
+    lists = {
+        "plain_resources": "plainResources",
+        "device_env": "deviceEnv",
+        "plain_runtimes": "plainRuntimes",
+        "exempt_namespaces": "exemptNamespaces",
+        "published_config_maps": "publishedConfigMaps",
+    }
+    given = {name: tuple(gate[key]) for name, key in lists.items() if isinstance(gate.get(key), list)}
+    return replace(DEFAULTS, **given)  # type: ignore[arg-type]
 
 
 def _gate(values: Path) -> Json:
@@ -76,24 +76,6 @@ def _gate(values: Path) -> Json:
     if not isinstance(gate, dict):
         raise OfflineError(f"{values} is no file of chart values: give the one that helm gets")
     return gate
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise OfflineError(f"{path} does not exist: give files or folders of manifests")
-    return sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES) if path.is_dir() else [path]
-
-
-def _objects(file: Path) -> list[Json]:
-    try:
-        documents = [d for d in yaml.safe_load_all(file.read_text()) if d]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OfflineError(f"{file}: {error}") from error
-    items = [i for d in documents for i in (d.get("items") or [] if isinstance(d, dict) and d.get("kind") == "List" else [d])]
-    bad = next((i for i in items if not (isinstance(i, dict) and i.get("kind") and isinstance(i.get("metadata"), dict) and i["metadata"].get("name"))), None)
-    if bad is not None:
-        raise OfflineError(f"{file}: an object lacks kind or metadata.name: {str(bad)[:100]}")
-    return items
 
 
 def subjects(manifests: Manifests, rules: Rules) -> dict[tuple[str, str], Subject]:
@@ -120,7 +102,7 @@ def _parsed(model: type[M], obj: Json, what: str) -> M:
         return model.model_validate(obj.get("spec") or {})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise OfflineError(f"{what}: spec.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise OfflineError(f"{what}: spec.{'.'.join(map(str, first['loc']))}: {first['msg']} (kubectl qms lint says more)") from error
 
 
 def _procedure(obj: Json) -> Procedure:
@@ -129,11 +111,16 @@ def _procedure(obj: Json) -> Procedure:
 
 def _applies(manifests: Manifests, procedure: Procedure, spec: DeploymentSpec, namespace: str) -> bool:
     to = procedure.spec.applies_to
-    known = next((o for o in manifests.of_kind("Namespace") if o["metadata"]["name"] == namespace), None)
+    known = namespace_labels(manifests.objects, namespace)
     if to.namespace_selector and known is None:
         raise OfflineError(f"{PROCEDURE.kind} {procedure.name} selects namespaces by label: give the manifest of Namespace {namespace} too")
-    labels = {"kubernetes.io/metadata.name": namespace} | ((known or {"metadata": {}})["metadata"].get("labels") or {})
-    return applies(to, spec=spec, namespace=namespace, labels=labels)
+    return applies(to, spec=spec, namespace=namespace, labels={"kubernetes.io/metadata.name": namespace} | (known or {}))
+
+
+def namespace_labels(objects: Sequence[Json], namespace: str) -> dict[str, str] | None:
+    """Of the Namespace's manifest; None where it is not among them."""
+    found = [o for o in objects if o["kind"] == "Namespace" and o["metadata"].get("name") == namespace]
+    return dict(found[-1]["metadata"].get("labels") or {}) if found else None
 
 
 def _workload(manifests: Manifests, ref: Workload, namespace: str, name: str, rules: Rules) -> WorkloadFacts:
@@ -142,9 +129,11 @@ def _workload(manifests: Manifests, ref: Workload, namespace: str, name: str, ru
         raise OfflineError(f"{DEPLOYMENT.kind} {name}: spec.workloads names {ref}, which is not in these manifests: give its file too")
     try:
         pod = pod_of(defaulted(found))
+        normal, reads = template(pod, rules), inputs(pod, rules)
     except ValueError as error:
         raise OfflineError(str(error)) from error
-    normal, reads = template(pod, rules), inputs(pod, rules)
+    except MALFORMED as error:
+        raise OfflineError(f"{ref}: its pod template is none that Kubernetes would take (kubectl apply --dry-run=server says where)") from error
     return WorkloadFacts(
         ref=ref,
         template=normal,
@@ -157,7 +146,9 @@ def _workload(manifests: Manifests, ref: Workload, namespace: str, name: str, ru
 
 def _content(manifests: Manifests, reference: str, namespace: str, ref: Workload) -> str:
     resource, name = reference.split("/", 1)
-    found = manifests.find(_RESOURCES[resource], namespace, name)
+    if (RESOURCES[resource], namespace, name) in manifests.absent:
+        return ABSENT
+    found = manifests.find(RESOURCES[resource], namespace, name)
     if found is None:
-        raise OfflineError(f"{ref} reads {_RESOURCES[resource]} {name}, whose content is part of the subject and not in these manifests: give its file too")
+        raise OfflineError(f"{ref} reads {RESOURCES[resource]} {name}, whose content is part of the subject and not in these manifests: give its file too")
     return content(found)

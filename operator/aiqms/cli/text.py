@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import yaml
 
 from aiqms.api.deployment import Result
-from aiqms.cli.explanation import Explanation, Row, Step
+from aiqms.cli.explanation import Answers, Explanation, Row, Step
+from aiqms.cli.remedies import Way
 from aiqms.policy.words import short
 
 MARKS = {Result.PASS: "✓", Result.FAIL: "✗", Result.WARN: "!", Result.ERROR: "?", Result.SKIP: "–"}
 STYLES = {Result.PASS: "green", Result.FAIL: "red", Result.WARN: "yellow", Result.ERROR: "red", Result.SKIP: "dim"}
 _GAP = 10  # columns between headline and subject
+_NARROW = 100  # columns below which messages stand in no column of their own
 
 
 class Line(NamedTuple):
@@ -27,11 +29,16 @@ class Line(NamedTuple):
 def lines(explanation: Explanation, *, width: int | None) -> Iterator[Line]:
     """The whole text. width: columns to wrap at, None for never. What is to be pasted is never wrapped."""
     yield from _headline(explanation, width)
-    column = max((len(_label(row, explanation)) for row in explanation.controls), default=0)
+    narrow = width is not None and width < _NARROW
+    column = 0 if narrow else max((len(_label(row, explanation)) for row in explanation.controls), default=0)
     for row in explanation.controls:
-        yield from _row(row, _label(row, explanation).ljust(column), explanation.namespace, width)
+        yield from _row(row, _label(row, explanation).ljust(column), width)
     for note in explanation.notes:
-        yield from _wrapped(note, "  … ", "    ", width)
+        yield from wrapped(note, "  … ", "    ", width)
+    if explanation.renewal:
+        yield from wrapped("its approvals end soon", "  ! ", "    ", width, "yellow")
+        yield from _way(explanation.renewal, width)
+    yield from _responsible(explanation.responsibilities, width)
     for step in explanation.steps:
         yield from _step(step)
 
@@ -45,7 +52,7 @@ def _headline(explanation: Explanation, width: int | None) -> Iterator[Line]:
         yield Line(head + " " * _GAP + subject, style)
     else:
         yield Line(head, style)
-        yield from _wrapped(subject, "  ", "  ", width)
+        yield from wrapped(subject, "  ", "  ", width)
 
 
 def _subject(explanation: Explanation) -> str:
@@ -59,35 +66,55 @@ def _label(row: Row, explanation: Explanation) -> str:
     return f"{row.id} ({row.procedure})" if several and row.procedure else row.id
 
 
-def _row(row: Row, label: str, namespace: str, width: int | None) -> Iterator[Line]:
-    for line in _wrapped(row.message, f"  {MARKS[row.result]} {label}  ", " " * 6, width):
+def _row(row: Row, label: str, width: int | None) -> Iterator[Line]:
+    for line in wrapped(row.message, f"  {MARKS[row.result]} {label}  ", " " * 6, width):
         yield Line(line.text, STYLES[row.result])
-    if row.role:
-        yield from _wrapped(f"who may: {_who(row, namespace)}", " " * 6, " " * 8, width)
+    if row.way:
+        yield from _way(row.way, width)
 
 
-def _who(row: Row, namespace: str) -> str:
-    names = [*(["you"] if row.me else []), *row.who]
+def _way(way: Way, width: int | None) -> Iterator[Line]:
+    """Who may, and what they run: never wrapped, for it is to be pasted."""
+    yield from wrapped(f"who may: {_who(way)}", " " * 6, " " * 8, width)
+    if way.command:
+        yield Line(f"      {'you run' if way.me else 'they run'}: {way.command}", "bold" if way.me else "")
+    if way.bind:
+        yield Line(f"      whoever may bind roles there runs: {way.bind}")
+
+
+def _who(way: Way) -> str:
+    names = [*(["you"] if way.me else []), *way.who]
     if names:
-        return ", ".join(names) + ("" if row.known else ", perhaps others (you may not read their bindings)")
-    if not row.known:
+        return ", ".join(names) + ("" if way.known else ", perhaps others (you may not read their bindings)")
+    if not way.known:
         return "not you; others (you may not read their bindings)"
-    return f"nobody yet; bind somebody: kubectl create rolebinding {row.role}s --clusterrole aiqms-role-{row.role} --group {row.role}s -n {namespace}"
+    return "nobody yet" if way.bind else "nobody, and no ClusterRole gives the role: whoever installs the chart adds it to its value roles"
 
 
-def _wrapped(text: str, first: str, rest: str, width: int | None) -> Iterator[Line]:
+def _responsible(answers: Sequence[Answers], width: int | None) -> Iterator[Line]:
+    """Duties, their roles and who holds these now; a duty that nobody holds stands out."""
+    if answers:
+        yield Line("")
+        yield Line("Responsible (AI Act Art. 17(1)(m))", "bold")
+    duty, role = (max((len(getattr(a, part)) for a in answers), default=0) for part in ("duty", "role"))
+    for one in answers:
+        who = ", ".join(one.who) or ("nobody: a finding" if one.nobody else "not known (you may not read the bindings)")
+        head = f"  {'✗' if one.nobody else ' '} {one.duty.ljust(duty)}  {one.role.ljust(role)}  "
+        yield from wrapped(who, head, " " * len(head), width, "red" if one.nobody else "")
+
+
+def wrapped(text: str, first: str, rest: str, width: int | None, style: str = "") -> Iterator[Line]:
+    """Text behind `first`, its further lines behind `rest`; one line where width is None. Words are never broken."""
     if width is None:
-        yield Line(first + text)
+        yield Line(first + text.replace("\n", " "), style)
         return
     for line in textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False):
-        yield Line(line)
+        yield Line(line, style)
 
 
 def _step(step: Step) -> Iterator[Line]:
     """Flush left, so that it can be pasted: a shell wants the closing word at the start of its line."""
-    verb = "create" if "generateName" in step.manifest["metadata"] else "apply"
     yield Line("")
     yield Line(f"{step.what}:", "bold")
-    yield from map(
-        Line, (f"kubectl {verb} -f - <<'EOF'", *yaml.safe_dump(step.manifest, sort_keys=False, width=10_000, allow_unicode=True).splitlines(), "EOF")
-    )
+    manifest = yaml.safe_dump(step.manifest, sort_keys=False, width=10_000, allow_unicode=True).splitlines()
+    yield from map(Line, ("kubectl apply -f - <<'EOF'", *manifest, "EOF"))

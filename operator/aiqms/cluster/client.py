@@ -18,6 +18,8 @@ from aiqms.api.values import Json
 MANAGER = "aiqms-operator"  # field manager of every write
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+MERGE = "application/merge-patch+json"
 _QUIET = aiohttp.ClientTimeout(sock_connect=10, sock_read=150)  # seconds; bookmarks come about once a minute, so a longer silence is a dead connection
 _TOTAL = aiohttp.ClientTimeout(total=30)
 _PAGE = 500
@@ -80,9 +82,9 @@ class Client:
         """Server-side apply, forced; a resourceVersion in metadata makes it conditional."""
         return await self._json("PATCH", at, {"fieldManager": MANAGER, "force": "true"}, body, content="application/apply-patch+yaml")
 
-    async def merge(self, at: str, body: Json) -> Json:
-        """Strategic merge patch."""
-        return await self._json("PATCH", at, {"fieldManager": MANAGER}, body, content="application/strategic-merge-patch+json")
+    async def merge(self, at: str, body: Json, *, content: str = STRATEGIC_MERGE) -> Json:
+        """Merge patch: strategic, or MERGE for a custom resource."""
+        return await self._json("PATCH", at, {"fieldManager": MANAGER}, body, content=content)
 
     async def delete(self, at: str, *, uid: str) -> None:
         """Deletes exactly that object; one that is gone already, or another of its name, is no error."""

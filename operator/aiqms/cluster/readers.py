@@ -17,7 +17,7 @@ from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
 from aiqms.gate.normal import inputs, template
-from aiqms.gate.rules import GATE, GOVERNED, LABEL, SUBJECT, Rules
+from aiqms.gate.rules import DECISION, EDITOR, GATE, GOVERNED, LABEL, SUBJECT, Rules
 from aiqms.gate.workload import pod_of
 from aiqms.policy.facts import Broken, Procedure, Record
 from aiqms.policy.subject import digest
@@ -51,12 +51,13 @@ class NamespaceSeen:
 
 @dataclass(frozen=True)
 class DeploymentSeen:
-    """An AIModelDeployment. stored: its status as it lies in the API server."""
+    """An AIModelDeployment. stored: its status as it lies in the API server; editor: the person who last changed its spec, if it was one."""
 
     uid: str
     generation: int
     spec: DeploymentSpec | Broken
     stored: Json
+    editor: str = ""
 
     @cached_property
     def status(self) -> DeploymentStatus:
@@ -173,7 +174,9 @@ def namespace(raw: Json) -> NamespaceSeen:
 def deployment(raw: Json) -> DeploymentSeen:
     """Of an AIModelDeployment."""
     metadata = raw["metadata"]
-    return DeploymentSeen(metadata["uid"], metadata["generation"], parsed(DeploymentSpec, raw["spec"], "spec"), raw.get("status") or {})
+    editor = (metadata.get("annotations") or {}).get(EDITOR, "")
+    person = "" if editor.startswith("system:") else editor
+    return DeploymentSeen(metadata["uid"], metadata["generation"], parsed(DeploymentSpec, raw["spec"], "spec"), raw.get("status") or {}, person)
 
 
 def procedure(raw: Json) -> Procedure | Broken:
@@ -187,7 +190,8 @@ def record(raw: Json) -> RecordSeen:
     spec, stored = parsed(RecordSpec, raw["spec"], "spec"), raw.get("status") or {}
     status = parsed(RecordStatus, stored, "status")
     before = None if isinstance(status, Broken) else status
-    made = spec if isinstance(spec, Broken) else Record(raw["metadata"]["name"], moment(raw["metadata"]["creationTimestamp"]), spec, before)
+    marked = DECISION in (raw["metadata"].get("labels") or {})
+    made = spec if isinstance(spec, Broken) else Record(raw["metadata"]["name"], moment(raw["metadata"]["creationTimestamp"]), spec, before, marked)
     return RecordSeen(str(raw["spec"].get("deployment", "")), made, stored)
 
 

@@ -1,11 +1,12 @@
-"""Apply: write what was decided. The Clearance first (nothing takes effect before it is durable), then releases and removals, then what people read."""
+"""Apply: write what was decided. What restricts acts first; the Clearance is written before anything is released on its strength; then what people read."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -15,13 +16,14 @@ from aiqms.api.clearance import NAME, ClearanceSpec, Entry
 from aiqms.api.crds import CLEARANCE, DEPLOYMENT, RECORD
 from aiqms.api.values import API_VERSION, Json
 from aiqms.cluster.caches import Caches
-from aiqms.cluster.client import ApiError, Client, path
+from aiqms.cluster.client import MERGE, ApiError, Client, path
 from aiqms.cluster.inputs import SECRETS, InputReader
 from aiqms.controllers.gather import Gathered
-from aiqms.gate.rules import GATE, SUBJECT
+from aiqms.gate.rules import DECISION, GATE, SUBJECT
 from aiqms.policy.clearing import inputs_of, is_live
 from aiqms.policy.facts import Decision, Release, Removal, Told
 from aiqms.policy.records import unreadable
+from aiqms.policy.words import plural
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -51,15 +53,22 @@ class Applier:
     instance: str
 
     async def apply(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> None:
-        """Everything that was decided about one namespace. Raises what kept a write from being made, after all others were tried."""
+        """Everything that was decided about one namespace. Raises what kept a write from being made, after all others were tried.
+
+        Without the Clearance nothing is released and nothing said; a pod that somebody's webhook will not let go keeps nothing else from being written.
+        """
+        removals = [(name, r) for name, d in decisions.items() for r in d.removals]
+        ends = await _tried(self._remove(namespace, r) for _, r in removals)
+        ended = [removal for removal, failure in zip(removals, ends, strict=True) if failure is None]
+        marks = await _tried(self._mark(namespace, name, standing=standing) for d in decisions.values() for name, standing in d.marks.items())
         if facts.governed:
             await self._clear(namespace, facts, decisions, now)
         elif facts.clearance:
             await self._let_out(namespace, facts)
-        failed = await _tried(self._release(namespace, r) for d in decisions.values() for r in d.releases)
-        failed += await _tried(self._remove(namespace, r) for d in decisions.values() for r in d.removals)
-        said = [*self._statuses(namespace, facts, decisions), *self._records(namespace, facts, decisions), *self._events(namespace, facts, decisions)]
-        _raise_first(failed + await _tried(said))
+        releases = await _tried(self._release(namespace, r) for d in decisions.values() for r in d.releases)
+        events = self._events(namespace, facts, decisions, ended)
+        said = await _tried([*self._statuses(namespace, facts, decisions), *self._records(namespace, facts, decisions), *events])
+        _raise_first([*ends, *marks, *releases, *said])
 
     # the Clearance
 
@@ -135,8 +144,12 @@ class Applier:
         await self._counted("pods", self.client.delete(path("v1", "pods", namespace, removal.pod), uid=removal.uid))
         metrics.REMOVED.inc()
         log.info("removed", extra={"namespace": namespace, "pod": removal.pod, "why": removal.why})
-        regarding = {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": removal.pod, "uid": removal.uid}
-        await self._tell(namespace, regarding, Told("Warning", "PodStopped", f"stopped: {removal.why}"))
+
+    async def _mark(self, namespace: str, name: str, *, standing: bool) -> None:
+        """The label by which admission takes a Stop for standing, with no operator running."""
+        body = {"metadata": {"labels": {DECISION: "Stop" if standing else None}}}
+        answer = await self._counted("approvalrecords", self.client.merge(path(API_VERSION, RECORD.plural, namespace, name), body, content=MERGE))
+        self.caches.records.wrote(answer)
 
     # what people read
 
@@ -161,12 +174,14 @@ class Applier:
             return
         (self.caches.deployments if plural == DEPLOYMENT.plural else self.caches.records).wrote(answer)
 
-    def _events(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[Awaitable[None]]:
-        told = [(name, self.caches.deployments.get(namespace, name), decisions[name].told) for name in facts.registered]
+    def _events(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], ended: Sequence[tuple[str, Removal]]) -> list[Awaitable[None]]:
+        said = {name: (*decisions[name].told, *_ended(r for of, r in ended if of == name)) for name in facts.registered}
+        told = [(name, self.caches.deployments.get(namespace, name), each) for name, each in said.items()]
         return [
             self._tell(namespace, {"apiVersion": API_VERSION, "kind": DEPLOYMENT.kind, "namespace": namespace, "name": name, "uid": seen.uid}, say)
-            for name, seen, say in told
-            if seen and say
+            for name, seen, each in told
+            if seen
+            for say in each
         ]
 
     async def _tell(self, namespace: str, regarding: Json, told: Told) -> None:
@@ -190,6 +205,12 @@ class Applier:
         return await write
 
 
+def _ended(removals: Iterable[Removal]) -> list[Told]:
+    """One event for all the pods that ended for the same reason."""
+    reasons = Counter(r.why for r in removals)
+    return [Told("Warning", "PodsStopped", f"{plural(count, 'pod')} ended: {why}") for why, count in reasons.items()]
+
+
 def restricted(wanted: Mapping[str, list[Entry]], before: Mapping[str, list[Entry]], now: datetime) -> dict[str, list[Entry]]:
     """As wanted, less everything that permits more than before: what restricts may be written at once, what permits waits for its inputs to be frozen."""
     narrowed = {name: [_narrowed(e, before.get(name, []), now) for e in entries] for name, entries in wanted.items()}
@@ -208,18 +229,18 @@ def _object(kind: str, namespace: str, name: str) -> Json:
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"namespace": namespace, "name": name}}
 
 
-async def _tried(writes: Iterable[Awaitable[None]]) -> list[BaseException]:
-    """All of them, a few at once; what failed. One pod that will not go keeps nothing else from being written."""
+async def _tried(writes: Iterable[Awaitable[None]]) -> list[BaseException | None]:
+    """All of them, a few at once; what kept each from being made, if anything did."""
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(write: Awaitable[None]) -> None:
         async with limit:
             await write
 
-    results = await asyncio.gather(*(one(w) for w in writes), return_exceptions=True)
-    return [r for r in results if isinstance(r, BaseException)]
+    return await asyncio.gather(*(one(w) for w in writes), return_exceptions=True)
 
 
-def _raise_first(failed: Iterable[BaseException]) -> None:
-    for failure in failed:
-        raise failure
+def _raise_first(failures: Iterable[BaseException | None]) -> None:
+    for failure in failures:
+        if failure is not None:
+            raise failure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -104,12 +104,14 @@ def _unregistered(view: _View, name: str) -> Input:
         pods=tuple(_pod(view, n, p, ()) for n, p in view.pods.get(name, ())),
         entries=tuple(view.stored.deployments.get(name, ())),
         orphan=view.stored.orphans.get(name),
+        stop_roles=_stop_roles(_everywhere(view.caches)),
     )
 
 
 async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: InputReader) -> Input:
     refs = () if isinstance(seen.spec, Broken) else tuple(seen.spec.workloads)
     found = {ref: _workload(view, ref) for ref in refs}
+    applying = () if isinstance(seen.spec, Broken) else _applying(view, seen.spec)
     content, unread = await _contents(view, found.values(), reader)
     return Input(
         namespace=view.namespace,
@@ -117,13 +119,15 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         spec=seen.spec,
         generation=seen.generation,
         governed=view.governed,
-        procedures=() if isinstance(seen.spec, Broken) else _applying(view, seen.spec),
+        procedures=applying,
         records=tuple(view.records.get(name, ())),
         workloads=tuple(_facts(ref, w, content) for ref, w in found.items()),
         pods=tuple(_pod(view, n, p, refs) for n, p in view.pods.get(name, ())),
         entries=tuple(view.stored.deployments.get(name, ())),
         orphan=view.stored.orphans.get(name),
         unreadable="; ".join(filter(None, (unread, _broken_records(view, name)))),
+        stop_roles=_stop_roles(applying) or _stop_roles(_everywhere(view.caches)),
+        editor=seen.editor,
         clearance_bytes=view.clearance.size if view.clearance else 0,
         before=seen.status,
     )
@@ -137,13 +141,21 @@ def _broken_records(view: _View, deployment: str) -> str:
 
 def _applying(view: _View, spec: DeploymentSpec) -> tuple[Procedure | tuple[str, Broken], ...]:
     """Those that apply, by name; of one that cannot be read nobody knows, so it is there too."""
-    found: list[Procedure | tuple[str, Broken]] = []
-    for name, procedure in sorted(view.caches.procedures.within(""), key=lambda p: p[0]):
-        if isinstance(procedure, Broken):
-            found.append((name, procedure))
-        elif applies(procedure.spec.applies_to, spec=spec, namespace=view.namespace, labels=view.labels):
-            found.append(procedure)
-    return tuple(found)
+    return tuple(
+        p
+        for p in _everywhere(view.caches)
+        if not isinstance(p, Procedure) or applies(p.spec.applies_to, spec=spec, namespace=view.namespace, labels=view.labels)
+    )
+
+
+def _everywhere(caches: Caches) -> list[Procedure | tuple[str, Broken]]:
+    return [(name, p) if isinstance(p, Broken) else p for name, p in sorted(caches.procedures.within(""), key=lambda p: p[0])]
+
+
+def _stop_roles(procedures: Sequence[Procedure | tuple[str, Broken]]) -> dict[str, tuple[str, ...]]:
+    """Of one that cannot be read nobody knows them."""
+    readable = {p.name: tuple(p.spec.stop.roles) for p in procedures if isinstance(p, Procedure) and p.spec.stop}
+    return readable | {p[0]: () for p in procedures if not isinstance(p, Procedure)}
 
 
 def _workload(view: _View, ref: Workload) -> WorkloadSeen | PodSeen | None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import aiohttp
 
 from aiqms import metrics
+from aiqms.api.conditions import Type
 from aiqms.api.deployment import Phase
 from aiqms.cluster.caches import Caches
 from aiqms.cluster.client import ApiError
@@ -19,6 +20,7 @@ from aiqms.controllers.gather import Gathered, gather
 from aiqms.controllers.queue import Queue
 from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.facts import Decision
+from aiqms.policy.status import NOTICES
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,11 @@ def _measure(namespace: str, facts: Gathered, decisions: dict[str, Decision]) ->
     for phase in Phase:
         metrics.DEPLOYMENTS.labels(namespace, phase).set(phases.count(phase))
     metrics.PODS_HELD.labels(namespace).set(sum(p.held for given in (*facts.registered.values(), *facts.unregistered.values()) for p in given.pods))
+    statuses = [decisions[name].status for name in facts.registered]
+    metrics.EMERGENCIES.labels(namespace).set(sum(any(c.type == Type.EMERGENCY for c in s.conditions) for s in statuses))
+    for notice in NOTICES:
+        near = sum(s.serving is not None and s.serving.notice == notice for s in statuses)
+        metrics.LAPSE.labels(namespace, notice.removesuffix("d")).set(near)
     for name in facts.registered:
         serving = decisions[name].status.serving
         metrics.VALID_UNTIL.labels(namespace, name).set(serving.valid_until.timestamp() if serving else 0)

@@ -13,6 +13,7 @@ from aiqms.gate.rules import CLEARANCE, GOVERNED, LABEL
 Check = tuple[str, str]  # what is wrong, and what to say then
 Where = Literal["governed", "elsewhere", "everywhere"]
 CLEARANCE_KIND: Json = {"apiVersion": "aiqms.dev/v1alpha1", "kind": "Clearance"}
+RECORD_KIND: Json = {"apiVersion": "aiqms.dev/v1alpha1", "kind": "ApprovalRecord"}
 LABELLED: Json = {"matchExpressions": [{"key": LABEL, "operator": "Exists"}]}
 UNLABELLED: Json = {"matchExpressions": [{"key": LABEL, "operator": "DoesNotExist"}]}
 
@@ -29,7 +30,8 @@ class Policy:
     refuse: pairs of what is wrong and what to say then (`Said`: worked out by CEL). Everything wrong (or `acts`, the same said shorter) is asked
     in ONE matchCondition, after `when`, so that a request with nothing wrong costs one evaluation; only where it is true are the validations evaluated, to find
     the message: the API server converts the object anew for each of these steps, which costs more than the CEL.
-    param: what to do where the namespace has no Clearance; empty means that the policy takes none.
+    param: what to do where the namespace has no parameter; empty means that the policy takes none. The parameter is the Clearance, or every object of
+    param_kind that param_selector selects, all of which have to agree.
     mutate, patch: what a mutating policy changes, by server-side apply or by JSON patch.
     """
 
@@ -38,6 +40,8 @@ class Policy:
     where: Where = "governed"
     selector: Json = field(default_factory=dict)
     param: Literal["", "Deny", "Allow"] = ""
+    param_kind: Json = field(default_factory=lambda: CLEARANCE_KIND)
+    param_selector: Json = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     when: str = ""
     acts: str = ""
@@ -61,7 +65,7 @@ class Policy:
         match = self._match() if self.param else {}
         spec: Json = {"failurePolicy": self.failure, "matchConstraints": {"resourceRules": list(self.rules), **match}}
         if self.param:
-            spec["paramKind"] = CLEARANCE_KIND
+            spec["paramKind"] = self.param_kind
         if asked := self._asked():
             spec["matchConditions"] = [{"name": "acts", "expression": asked}]
         if self.variables:
@@ -83,7 +87,8 @@ class Policy:
         match = {} if self.param else self._match()
         binding: Json = {"policyName": f"aiqms-{self.name}"} | ({"matchResources": match} if match else {})
         if self.param:
-            binding["paramRef"] = {"name": CLEARANCE, "parameterNotFoundAction": self.param}
+            chosen: Json = {"selector": self.param_selector} if self.param_selector else {"name": CLEARANCE}
+            binding["paramRef"] = {**chosen, "parameterNotFoundAction": self.param}
         if not (self.mutate or self.patch):
             binding["validationActions"] = self.actions if isinstance(self.actions, str) else list(self.actions)
         return binding

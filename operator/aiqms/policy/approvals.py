@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from aiqms.api.clearance import Term
 from aiqms.api.procedure import RequiredRole, SeparationOfDuties
@@ -12,12 +13,15 @@ from aiqms.api.record import Decision
 from aiqms.api.values import FOREVER, later
 from aiqms.policy.facts import Record
 
+K = TypeVar("K", bound=Hashable)
+
 
 @dataclass(frozen=True)
 class Records:
     """A deployment's records, sifted once, each list oldest first.
 
-    targets: Approves and Rejects by name. withdrawn: name of each that was taken back -> the record that did. approvals, rejects: those that stand, by subject.
+    targets: what can be taken back, by name. withdrawn: name of each that was -> the record that did. approvals, rejects: those that stand, by subject.
+    authentic: all whose author held the role, by decision; reviews: Approves and Rejects that look at an Emergency afterwards, and approve nothing.
     """
 
     all: tuple[Record, ...] = ()
@@ -25,15 +29,22 @@ class Records:
     withdrawn: Mapping[str, Record] = field(default_factory=dict)
     approvals: Mapping[str, Sequence[Record]] = field(default_factory=dict)
     rejects: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    authentic: Mapping[Decision, Sequence[Record]] = field(default_factory=dict)
+    reviews: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+
+
+WITHDRAWABLE = (Decision.APPROVE, Decision.REJECT, Decision.EMERGENCY)  # a Stop is lifted by Resume
 
 
 def sifted(records: Iterable[Record]) -> Records:
     """Sorts records by what they say. One stands if it is authentic and nobody took it back, whatever its time."""
     ordered = tuple(sorted(records, key=lambda r: (r.created, r.name)))
-    targets = {r.name: r for r in ordered if r.spec.decision is not Decision.WITHDRAW}
+    targets = {r.name: r for r in ordered if r.spec.decision in WITHDRAWABLE}
     gone = _withdrawn([r for r in ordered if r.spec.decision is Decision.WITHDRAW], targets)
-    stand = [r for r in targets.values() if authentic(r) and r.name not in gone]
-    return Records(ordered, targets, gone, _by_subject(stand, Decision.APPROVE), _by_subject(stand, Decision.REJECT))
+    stand = [r for r in targets.values() if authentic(r) and r.name not in gone and r.spec.reviews is None]
+    held = _grouped((r for r in ordered if authentic(r)), lambda r: r.spec.decision)
+    reviews = _grouped((r for r in ordered if authentic(r) and r.spec.reviews and r.name not in gone), lambda r: r.spec.reviews or "")
+    return Records(ordered, targets, gone, _by_subject(stand, Decision.APPROVE), _by_subject(stand, Decision.REJECT), held, reviews)
 
 
 def _withdrawn(takers: Sequence[Record], targets: Mapping[str, Record]) -> dict[str, Record]:
@@ -46,10 +57,13 @@ def _withdrawn(takers: Sequence[Record], targets: Mapping[str, Record]) -> dict[
 
 
 def _by_subject(records: Iterable[Record], decision: Decision) -> dict[str, list[Record]]:
-    found: dict[str, list[Record]] = {}
+    return _grouped((r for r in records if r.spec.decision is decision), lambda r: r.spec.subject or "")
+
+
+def _grouped(records: Iterable[Record], key: Callable[[Record], K]) -> dict[K, list[Record]]:
+    found: dict[K, list[Record]] = {}
     for record in records:
-        if record.spec.decision is decision:
-            found.setdefault(record.spec.subject, []).append(record)
+        found.setdefault(key(record), []).append(record)
     return found
 
 
@@ -105,16 +119,23 @@ class Quorum:
         return min((e for e in ends if e and e < FOREVER), default=None)
 
 
-def quorum(term: Term, records: Records, *, fingerprint: str, now: datetime) -> Quorum:
-    """The most places that can be filled now, by those who hold the longest where all can."""
-    lasting = _lasting(term, records.approvals.get(fingerprint, ()))
+def quorum(term: Term, records: Records, *, fingerprint: str, now: datetime, editors: Collection[str] = ()) -> Quorum:
+    """The most places that can be filled now, by those who hold the longest where all can. editors: who last changed the subject, where known."""
+    lasting = _lasting(term, _counting(term, records, fingerprint, editors))
     end = _end(term, lasting)
     return Quorum(term=term, filled=_fill(term, lasting, at=_before(end) if end and now < end else now), until=end)
 
 
-def valid_until(term: Term, records: Records, *, fingerprint: str) -> datetime | None:
+def valid_until(term: Term, records: Records, *, fingerprint: str, editors: Collection[str] = ()) -> datetime | None:
     """When the subject's approvals stop being enough for the term; None if they never were."""
-    return _end(term, _lasting(term, records.approvals.get(fingerprint, ())))
+    return _end(term, _lasting(term, _counting(term, records, fingerprint, editors)))
+
+
+def _counting(term: Term, records: Records, fingerprint: str, editors: Collection[str]) -> Sequence[Record]:
+    """Approvals that may fill a place: under DistinctFromEditors none by who last changed what is approved."""
+    found = records.approvals.get(fingerprint, ())
+    barred = editors if term.separation_of_duties is SeparationOfDuties.DISTINCT_FROM_EDITORS else ()
+    return [r for r in found if r.person not in barred]
 
 
 Lasting = Mapping[tuple[str, str], tuple[datetime, Record]]  # (person, role) -> of the approvals by that person in that role the one that ends last
@@ -149,11 +170,11 @@ def _before(end: datetime) -> datetime:
 
 
 def _fill(term: Term, lasting: Lasting, *, at: datetime) -> dict[Slot, Record]:
-    """As many places as can be filled at one time. DistinctPeople: a person fills one place of the procedure; None: one of each role."""
+    """As many places as can be filled at one time: one a person; where no duties are separated (None), one a person in each role."""
     live = {key: record for key, (end, record) in lasting.items() if at < end}
-    if term.separation_of_duties is SeparationOfDuties.DISTINCT_PEOPLE:
-        return _match(term.roles, live)
-    return {slot: record for role in term.roles for slot, record in _match([role], live).items()}
+    if term.separation_of_duties is SeparationOfDuties.NONE:
+        return {slot: record for role in term.roles for slot, record in _match([role], live).items()}
+    return _match(term.roles, live)
 
 
 def _match(roles: Sequence[RequiredRole], live: Mapping[tuple[str, str], Record]) -> dict[Slot, Record]:

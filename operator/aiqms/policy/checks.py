@@ -1,12 +1,12 @@
-"""The chain of checks on one deployment: each looks at the same Facts and says its rows; a Fail or Error of an enforced row blocks.
+"""What is asked of the register entry, its workloads and its approvals.
 
-The chain is the documentation.
+Each check looks at the same Facts and says its rows; an enforced Fail or Error blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from aiqms.api.clearance import Entry
@@ -15,6 +15,7 @@ from aiqms.api.deployment import Control, DeploymentSpec, Lifecycle, Result, Ris
 from aiqms.api.procedure import Enforcement, RequiredRole
 from aiqms.api.record import Decision
 from aiqms.policy.approvals import Quorum, Records, authentic, rejections, until
+from aiqms.policy.emergency import BreakGlass
 from aiqms.policy.facts import Input, Origin, PodFacts, Procedure, Record, WorkloadFacts
 from aiqms.policy.procedures import obligations
 from aiqms.policy.subject import Subject
@@ -30,6 +31,7 @@ class Facts:
     """An Input made ready for checking. quorums: of the current subject, for each procedure that applies.
 
     subject: None while a workload is missing, or something else that makes it up cannot be read and never could.
+    stops: that stand. glass: the Emergencies that count, by procedure.
     approved: the entry last approved, known once it is decided what is cleared.
     """
 
@@ -41,6 +43,24 @@ class Facts:
     quorums: tuple[Quorum, ...]
     now: datetime
     approved: Entry | None = None
+    stops: tuple[Record, ...] = ()
+    glass: Mapping[str, tuple[BreakGlass, ...]] = field(default_factory=dict)
+
+    def emergency(self, procedure: Procedure) -> BreakGlass | None:
+        """The Emergency that clears the current subject now in place of the procedure's approvals: the one that lasts longest."""
+        mine = [g for g in self.glass.get(procedure.name, ()) if self.subject and g.record.spec.subject == self.subject.fingerprint and g.in_force(self.now)]
+        return max(mine, key=lambda g: g.until, default=None)
+
+    @property
+    def review_due(self) -> datetime | None:
+        """By when the first Emergency of an enforced procedure has to be reviewed that is not yet."""
+        enforced = {p.name for p in self.procedures if p.spec.enforcement is Enforcement.ENFORCE}
+        return min((g.due for name, each in self.glass.items() if name in enforced for g in each if g.review is None), default=None)
+
+    @property
+    def unreviewed(self) -> bool:
+        """Whether one went without its review in time, which stops the deployment."""
+        return self.review_due is not None and self.review_due <= self.now
 
     @property
     def audit(self) -> bool:
@@ -64,17 +84,10 @@ class Row:
 Check = Callable[[Facts], list[Row]]
 
 
-def judged(facts: Facts) -> list[Row]:
-    """The rows that decide what is cleared, in the chain's order."""
-    return [row for check in CHAIN for row in check(facts)]
-
-
-def shown(facts: Facts) -> list[Row]:
-    """The rows that are shown beside them."""
-    return [row for check in SHOWN for row in check(facts)]
-
-
-def _row(id_: str, result: Result, reason: Reason, message: str, *, procedure: Procedure | None = None, serves: Sequence[str] = ()) -> Row:
+def row(
+    id_: str, result: Result, reason: Reason, message: str, *, procedure: Procedure | None = None, enforced: bool = True, serves: Sequence[str] = ()
+) -> Row:
+    """A control's row; one of a procedure in Audit blocks nothing."""
     control = Control(
         id=id_, procedure=procedure.name if procedure else "", result=result, reason=reason, message=message[:4096], obligations=list(serves)[:32]
     )
@@ -85,32 +98,32 @@ def risk_class(facts: Facts) -> list[Row]:
     """riskClass Prohibited is never cleared (AI Act Art. 5)."""
     if facts.spec.risk_class is not RiskClass.PROHIBITED:
         return []
-    return [_row("register/risk-class", Result.FAIL, Reason.PROHIBITED, "risk class Prohibited is never cleared: AI Act Art. 5 forbids the practice")]
+    return [row("register/risk-class", Result.FAIL, Reason.PROHIBITED, "risk class Prohibited is never cleared: AI Act Art. 5 forbids the practice")]
 
 
 def lifecycle(facts: Facts) -> list[Row]:
     """lifecycle Retired admits nothing any more."""
     if facts.spec.lifecycle is Lifecycle.ACTIVE:
         return []
-    return [_row("register/lifecycle", Result.FAIL, Reason.RETIRED, "lifecycle is Retired: set spec.lifecycle to Active to have it judged again")]
+    return [row("register/lifecycle", Result.FAIL, Reason.RETIRED, "lifecycle is Retired: set spec.lifecycle to Active to have it judged again")]
 
 
 def procedures(facts: Facts) -> list[Row]:
     """At least one procedure applies, not more than an entry can keep, and each can be read."""
     broken = [p for p in facts.given.procedures if not isinstance(p, Procedure)]
     rows = [
-        _row("procedures", Result.ERROR, Reason.INVALID, f"QMSProcedure {name} cannot be read, so nobody knows whether it applies: {b.message}")
+        row("procedures", Result.ERROR, Reason.INVALID, f"QMSProcedure {name} cannot be read, so nobody knows whether it applies: {b.message}")
         for name, b in broken
     ]
     enforced = sum(p.spec.enforcement is Enforcement.ENFORCE for p in facts.procedures)
     if enforced > TERMS:
         said = f"{enforced} procedures apply in Enforce, and at most {TERMS} can be kept with a clearance: merge some, or narrow their spec.appliesTo"
-        return [*rows, _row("procedures", Result.FAIL, Reason.TOO_MANY_PROCEDURES, said)]
+        return [*rows, row("procedures", Result.FAIL, Reason.TOO_MANY_PROCEDURES, said)]
     if facts.procedures or broken:
         return rows
     what = f"risk class {facts.spec.risk_class}, role {facts.spec.role}, namespace {facts.given.namespace}"
     return [
-        _row(
+        row(
             "procedures", Result.FAIL, Reason.NO_PROCEDURE, f"no QMSProcedure applies to {what}: the platform team creates one, or widens spec.appliesTo of one"
         )
     ]
@@ -125,8 +138,8 @@ def _reviewed(procedure: Procedure, now: datetime) -> Row:
     by = procedure.spec.review_by
     assert by is not None
     if now < by:
-        return _row("procedure/review", Result.PASS, Reason.REVIEW_IN_TIME, f"{procedure.spec.owner} reviews it by {moment(by)}", procedure=procedure)
-    return _row(
+        return row("procedure/review", Result.PASS, Reason.REVIEW_IN_TIME, f"{procedure.spec.owner} reviews it by {moment(by)}", procedure=procedure)
+    return row(
         "procedure/review", Result.WARN, Reason.REVIEW_DUE, f"its review was due by {moment(by)}: {procedure.spec.owner} has to review it", procedure=procedure
     )
 
@@ -139,25 +152,25 @@ def workloads(facts: Facts) -> list[Row]:
 def _workload(workload: WorkloadFacts, name: str) -> Row:
     id_, where = f"workload/{workload.ref}", "spec.template.metadata.labels"
     if workload.template is None:
-        return _row(id_, Result.FAIL, Reason.WORKLOAD_MISSING, f"{workload.ref} does not exist in this namespace: create it, or correct spec.workloads")
+        return row(id_, Result.FAIL, Reason.WORKLOAD_MISSING, f"{workload.ref} does not exist in this namespace: create it, or correct spec.workloads")
     if workload.label is None:
-        return _row(
+        return row(
             id_, Result.FAIL, Reason.WORKLOAD_UNLABELLED, f"the pods of {workload.ref} name no deployment: set aiqms.dev/deployment: {name} in its {where}"
         )
     if workload.label != name:
         said = f"the pods of {workload.ref} name {workload.label}, which decides"
-        return _row(id_, Result.FAIL, Reason.WORKLOAD_CLAIMED, f"{said}: take it out of spec.workloads, or change {where}")
+        return row(id_, Result.FAIL, Reason.WORKLOAD_CLAIMED, f"{said}: take it out of spec.workloads, or change {where}")
     if len(workload.inputs) + len(workload.secrets) > INPUTS:
         said = f"the pods of {workload.ref} read {len(workload.inputs) + len(workload.secrets)} ConfigMaps, Secrets and claims"
-        return _row(id_, Result.FAIL, Reason.TOO_MANY_INPUTS, f"{said}, and at most {INPUTS} can be frozen: join some of them")
-    return _row(id_, Result.PASS, Reason.WORKLOAD_FOUND, f"{workload.ref} names this deployment")
+        return row(id_, Result.FAIL, Reason.TOO_MANY_INPUTS, f"{said}, and at most {INPUTS} can be frozen: join some of them")
+    return row(id_, Result.PASS, Reason.WORKLOAD_FOUND, f"{workload.ref} names this deployment")
 
 
 def inputs(facts: Facts) -> list[Row]:
     """The ConfigMaps and claims that the pods read can be read here too, for they are part of the subject; and so can every record."""
     if not facts.given.unreadable:
         return []
-    return [_row("inputs", Result.ERROR, Reason.INPUT_UNREADABLE, f"{facts.given.unreadable}: what was cleared stays until its time, nothing new is cleared")]
+    return [row("inputs", Result.ERROR, Reason.INPUT_UNREADABLE, f"{facts.given.unreadable}: what was cleared stays until its time, nothing new is cleared")]
 
 
 def model(facts: Facts) -> list[Row]:
@@ -168,11 +181,11 @@ def model(facts: Facts) -> list[Row]:
     missing = [ref for ref, value in declared.items() if not value]
     if wrong:
         said = f"{'; '.join(wrong)}, but spec.model.digest is {facts.spec.model.digest}"
-        return [_row("supply/model", Result.FAIL, Reason.MODEL_MISMATCH, f"{said}: make annotation {MODEL} and the register agree")]
+        return [row("supply/model", Result.FAIL, Reason.MODEL_MISMATCH, f"{said}: make annotation {MODEL} and the register agree")]
     if missing or not found:
         said = f"nothing ties {', '.join(missing) or 'what runs'} to the model approved"
-        return [_row("supply/model", Result.WARN, Reason.MODEL_DECLARED_NOWHERE, f"{said}: set annotation {MODEL} in the pod template")]
-    return [_row("supply/model", Result.PASS, Reason.MODEL_MATCHES, f"every pod template declares {facts.spec.model.digest}")]
+        return [row("supply/model", Result.WARN, Reason.MODEL_DECLARED_NOWHERE, f"{said}: set annotation {MODEL} in the pod template")]
+    return [row("supply/model", Result.PASS, Reason.MODEL_MATCHES, f"every pod template declares {facts.spec.model.digest}")]
 
 
 def room(facts: Facts) -> list[Row]:
@@ -182,7 +195,7 @@ def room(facts: Facts) -> list[Row]:
     if needed < ROOMY:
         return []
     said = f"the Clearance of namespace {facts.given.namespace} is near the size that the API server can store: spread its deployments over more namespaces"
-    return [_row("clearance/size", Result.FAIL if needed >= FULL and not cleared else Result.WARN, Reason.CLEARANCE_TOO_LARGE, said)]
+    return [row("clearance/size", Result.FAIL if needed >= FULL and not cleared else Result.WARN, Reason.CLEARANCE_TOO_LARGE, said)]
 
 
 def class_lowered(facts: Facts) -> list[Row]:
@@ -191,7 +204,7 @@ def class_lowered(facts: Facts) -> list[Row]:
     if before is None or facts.spec.risk_class.severity >= before.severity:
         return []
     said = f"risk class was {before} in the subject last approved and is {facts.spec.risk_class} now"
-    return [_row("change/risk-class", Result.WARN, Reason.CLASS_LOWERED, said)]
+    return [row("change/risk-class", Result.WARN, Reason.CLASS_LOWERED, said)]
 
 
 def approvals(facts: Facts) -> list[Row]:
@@ -200,17 +213,20 @@ def approvals(facts: Facts) -> list[Row]:
 
 
 def _role(facts: Facts, procedure: Procedure, quorum: Quorum, role: RequiredRole) -> Row:
-    result, reason, message = _standing(facts, quorum, role, quorum.of(role.role))
-    return _row(f"approvals/{role.role}", result, reason, message, procedure=procedure, serves=obligations(procedure))
+    result, reason, message = _standing(facts, quorum, role, quorum.of(role.role), facts.emergency(procedure))
+    return row(f"approvals/{role.role}", result, reason, message, procedure=procedure, serves=obligations(procedure))
 
 
-def _standing(facts: Facts, quorum: Quorum, role: RequiredRole, given: Sequence[Record]) -> tuple[Result, Reason, str]:
+def _standing(facts: Facts, quorum: Quorum, role: RequiredRole, given: Sequence[Record], glass: BreakGlass | None) -> tuple[Result, Reason, str]:
     if facts.subject is None:
         return Result.SKIP, *_unknown(facts)
     against = rejections(facts.records, fingerprint=facts.subject.fingerprint, roles=[role.role])
     if against:
         what = f"{against[0].person} rejected {short(facts.subject.fingerprint)} (apr/{against[0].name})"
         return Result.FAIL, Reason.REJECTED, f"{what}: change the deployment, or have the rejection withdrawn"
+    if len(given) < role.count and glass:
+        said = f"{len(given)} of {role.count} {role.role} approvals; {glass.record.person} broke the glass until {moment(glass.until)}"
+        return Result.WARN, Reason.EMERGENCY_IN_FORCE, said
     if len(given) < role.count:
         return _missing(facts, facts.subject, role, given)
     end = quorum.lasts(role, facts.now)
@@ -252,17 +268,13 @@ def pods(facts: Facts) -> list[Row]:
     odd = [p for p in waiting if p.differs]
     if odd:
         said = f"{_such(odd)}, changed on the way in: {'; '.join(odd[0].differs)}"
-        return [_row("pods", Result.FAIL, Reason.POD_DIFFERS, f"{said}: have that declared in the workload's template, or kept from these pods")]
+        return [row("pods", Result.FAIL, Reason.POD_DIFFERS, f"{said}: have that declared in the workload's template, or kept from these pods")]
     stray = [p for p in waiting if p.origin is Origin.ELSEWHERE]
     if stray:
         said = f"{_such(stray)}, of no workload in spec.workloads"
-        return [_row("pods", Result.WARN, Reason.POD_DIFFERS, f"{said}: name its workload there, or delete it")]
+        return [row("pods", Result.WARN, Reason.POD_DIFFERS, f"{said}: name its workload there, or delete it")]
     return []
 
 
 def _such(found: Sequence[PodFacts]) -> str:
     return f"{plural(len(found), 'held pod')}, such as {found[0].name}"
-
-
-CHAIN: list[Check] = [risk_class, lifecycle, procedures, review, workloads, inputs, model, room, approvals]
-SHOWN: list[Check] = [class_lowered, pods]  # looked at once it is decided what is cleared, which they do not change

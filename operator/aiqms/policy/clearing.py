@@ -11,15 +11,21 @@ from aiqms.api.deployment import RiskClass
 from aiqms.api.procedure import LapseAction, OnChange, SecretInputs
 from aiqms.api.values import FOREVER, Json, later
 from aiqms.policy.approvals import Records, rejections, valid_until
+from aiqms.policy.emergency import BreakGlass
 from aiqms.policy.facts import Input, PodFacts, WorkloadFacts
 from aiqms.policy.subject import Subject, digest
 
+Glass = Mapping[str, Sequence[BreakGlass]]  # the Emergencies that count, by procedure
+_NONE: Glass = {}
 LIMIT = 32  # entries of one deployment, as the CRD has it
 
 
 @dataclass(frozen=True)
 class Current:
-    """The current subject, judged. until: the end of its permission, None while it has none. audit: only procedures in Audit apply."""
+    """The current subject, judged. until: the end of its permission, None while it has none. audit: only procedures in Audit apply.
+
+    stopped: a Stop stands, or an Emergency went without its review: nothing is permitted. editors: who last changed what is approved, where known.
+    """
 
     subject: Subject | None
     terms: tuple[Term, ...]
@@ -27,6 +33,8 @@ class Current:
     risk_class: RiskClass
     secrets: SecretInputs = SecretInputs.ROTATABLE
     audit: bool = False
+    stopped: bool = False
+    editors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,25 @@ def evolved(given: Input, current: Current, records: Records, now: datetime) -> 
     covering = [e for e in own if not kept(e, records, now).over(now)]
     ended = after_audit(given, current, [*covering, *(e for e in before if not kept(e, records, now).over(now))], now)
     older = superseded_entries(given, current, [*before, *ended], records, now, own=covering)
+    if current.stopped:
+        return halted((*own, *older), now)[:LIMIT]
     audit = (Entry(audit=True),) if current.audit else ()
     return (*audit, *own, *older)[:LIMIT]
 
 
-def carried_on(given: Input, records: Records, now: datetime) -> tuple[Entry, ...]:
+def halted(entries: Iterable[Entry], now: datetime) -> tuple[Entry, ...]:
+    """The same entries, admitting nothing while a Stop stands; their records bring them back afterwards."""
+    return tuple(_shortened(e, now) for e in entries if not e.audit)
+
+
+def capped(entries: Iterable[Entry], end: datetime) -> tuple[Entry, ...]:
+    """The same entries, admitting nothing from then on: an Emergency whose review is missing by then stops the deployment, operator or not."""
+    return tuple(e if e.audit else _shortened(e, end) for e in entries)
+
+
+def carried_on(given: Input, records: Records, now: datetime, glass: Glass) -> tuple[Entry, ...]:
     """While the register entry, a procedure or an input cannot be read: nothing new is given, and what ends or is taken back ends all the same."""
-    return tuple(e if e.audit else _shortened(e, rejudged(e, given, records, now).valid_until or now) for e in given.entries)
+    return tuple(e if e.audit else _shortened(e, rejudged(e, given, records, now, glass).valid_until or now) for e in given.entries)
 
 
 def _shortened(entry: Entry, at: datetime) -> Entry:
@@ -86,6 +106,7 @@ def _cleared(workloads: Sequence[WorkloadFacts], current: Current, subject: Subj
                 components=subject.components.dump(),
                 risk_class=current.risk_class,
                 terms=list(current.terms),
+                editors=list(current.editors) or None,
                 inputs=dict(workload.inputs) | dict.fromkeys(frozen, ""),
                 rotating=[] if frozen else list(workload.secrets),
                 template=workload.template,
@@ -121,19 +142,32 @@ def superseded_entries(given: Input, current: Current, before: Sequence[Entry], 
     return [e for e in ordered if e.fingerprint == last or (e.template in served and not kept(e, records, now).over(now))]
 
 
-def rejudged(entry: Entry, given: Input, records: Records, now: datetime) -> Entry:
-    """A subject approved before, held against the terms that it was cleared under, its records and its inputs as they are now."""
-    end = None if inputs_changed(entry, given.workloads) else _approved_until(entry, records)
+def rejudged(entry: Entry, given: Input, records: Records, now: datetime, glass: Glass = _NONE) -> Entry:
+    """A subject approved before, held against the terms that it was cleared under, its records and its inputs as they are now.
+
+    glass: the Emergencies that count for it; none once it is superseded, for an Emergency clears the current subject alone.
+    """
+    end = None if inputs_changed(entry, given.workloads) else _permitted_until(entry, records, glass)
     if end is None or end <= now:
         return _shortened(entry, now)
     return entry.model_copy(update={"valid_until": min(end, grace_end(entry) or FOREVER)})
 
 
-def _approved_until(entry: Entry, records: Records) -> datetime | None:
+def _permitted_until(entry: Entry, records: Records, glass: Glass) -> datetime | None:
     """When the first of its terms lapses; None where one is not met, or nobody knows its terms."""
-    ends = [None if _rejected(entry, t, records) else valid_until(t, records, fingerprint=entry.fingerprint or "") for t in entry.terms or []]
+    ends = [None if _rejected(entry, t, records) else _term_or_glass_end(t, entry, records, glass) for t in entry.terms or []]
     known = [e for e in ends if e]
     return min(known) if known and len(known) == len(ends) else None
+
+
+def term_end(term: Term, entry: Entry, records: Records) -> datetime | None:
+    """When the entry's approvals stop being enough for one of its terms."""
+    return valid_until(term, records, fingerprint=entry.fingerprint or "", editors=entry.editors or ())
+
+
+def _term_or_glass_end(term: Term, entry: Entry, records: Records, glass: Glass) -> datetime | None:
+    broken = [g.until for g in glass.get(term.procedure, ()) if g.record.spec.subject == entry.fingerprint]
+    return max((end for end in (term_end(term, entry, records), *broken) if end), default=None)
 
 
 def _rejected(entry: Entry, term: Term, records: Records) -> bool:
@@ -167,7 +201,7 @@ def lapse_end(entry: Entry, records: Records, now: datetime) -> datetime | None:
     lapsed = entry.valid_until
     if entry.audit or lapsed is None or now < lapsed:
         return None
-    ends = [(t, valid_until(t, records, fingerprint=entry.fingerprint or "")) for t in entry.terms or []]
+    ends = [(t, term_end(t, entry, records)) for t in entry.terms or []]
     first = [t for t, end in ends if end is None or end <= lapsed or _rejected(entry, t, records)] or [t for t, _ in ends]
     later_on = [lapse_stop(t, end) for t, end in ends if end and lapsed < end <= now]
     return min((at for at in (*(lapse_stop(t, lapsed) for t in first), *later_on) if at), default=None)

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from aiqms.api import conditions
 from aiqms.api.clearance import Entry, Orphan
 from aiqms.api.conditions import Reason, Said, Type
-from aiqms.api.deployment import (
-    Control,
-    DeploymentSpec,
-    DeploymentStatus,
-    Lifecycle,
-    Phase,
-    PodCounts,
-    Result,
-    RiskClass,
-    RoleApprovals,
-    Serving,
-    SubjectStatus,
-    Summary,
-)
-from aiqms.api.procedure import Enforcement, RequiredRole, SecretInputs
-from aiqms.api.values import FOREVER
+from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Lifecycle, Phase, RiskClass
+from aiqms.api.procedure import Enforcement, SecretInputs
+from aiqms.api.record import Decision as What
+from aiqms.api.values import FOREVER, duration
 from aiqms.policy.approvals import Quorum, Records, quorum, sifted, until
-from aiqms.policy.checks import TERMS, Facts, Row, judged, shown
-from aiqms.policy.clearing import Current, Kept, carried_on, covers, evolved, is_live, kept, orphan_stop, running
-from aiqms.policy.facts import Broken, Decision, Input, PodFacts, Procedure, Told
-from aiqms.policy.pods import releases, removals, uncovered
+from aiqms.policy.chain import judged, shown
+from aiqms.policy.checks import TERMS, Facts, Row
+from aiqms.policy.clearing import Current, Kept, capped, carried_on, covers, evolved, halted, is_live, kept, orphan_stop, running
+from aiqms.policy.emergency import emergencies
+from aiqms.policy.facts import Broken, Decision, Input, PodFacts, Procedure, Record, Removal
+from aiqms.policy.pods import releases, removals, stopped, uncovered
 from aiqms.policy.procedures import term
 from aiqms.policy.records import Standing, unregistered, verdicts
-from aiqms.policy.subject import Subject, changed, subject
-from aiqms.policy.words import moment, plural, short
-
-LISTED = 512  # rows that a status can hold
-NOTE = 1000  # bytes of an event's note, of which the API server takes 1024
-_STALLED = {Reason.PROHIBITED, Reason.REJECTED, Reason.MODEL_MISMATCH, Reason.WORKLOAD_CLAIMED, Reason.INVALID}
+from aiqms.policy.status import NOTICES, pod_counts, served, serving, status, told
+from aiqms.policy.stops import standing_stops
+from aiqms.policy.subject import Subject, subject
 
 
 def decide(given: Input, now: datetime) -> Decision:
@@ -50,7 +37,26 @@ def decide(given: Input, now: datetime) -> Decision:
     entries = _kept(_entries(facts, rows), records, now)
     decided = replace(facts, approved=_approved([k.entry for k in entries]))
     own = {facts.subject.fingerprint: facts.quorums} if facts.subject else {}
-    return _carried_out(given, _status(decided, [*rows, *shown(decided)], entries), entries, _standing(given, entries, records, own, now))
+    at = replace(_standing(given, entries, records, own, now), glass=[g for each in facts.glass.values() for g in each])
+    return _carried_out(given, status(decided, [*rows, *shown(decided)], entries), entries, at, halt=_halt(facts))
+
+
+def _halt(facts: Facts) -> str:
+    """Why every pod has to end; empty where none has to for that."""
+    return _order(facts.stops) or ("an emergency was not reviewed in time" if facts.unreviewed and facts.given.governed else "")
+
+
+def _order(stops: Sequence[Record]) -> str:
+    return f"stopped by {stops[0].person} (apr/{stops[0].name})" if stops else ""
+
+
+def _stops(given: Input, records: Records) -> list[Record]:
+    """In a namespace that the gate does not judge nothing is stopped: its controllers would make pods anew for ever."""
+    return standing_stops(records, given.stop_roles) if given.governed else []
+
+
+def _editors(given: Input) -> tuple[str, ...]:
+    return (given.editor,) if given.editor else ()
 
 
 def _ordered(given: Input) -> Input:
@@ -69,55 +75,81 @@ def _kept(entries: Sequence[Entry], records: Records, now: datetime) -> tuple[Ke
 
 def _standing(given: Input, entries: Sequence[Kept], records: Records, own: Mapping[str, Sequence[Quorum]], now: datetime) -> Standing:
     """own: the quorums of the current subject. The others that stay cleared have theirs under the terms of their entries."""
-    live = {k.entry.fingerprint: k.entry.terms or [] for k in entries if k.entry.fingerprint and is_live(k.entry, now)}
+    live = {k.entry.fingerprint: k.entry for k in entries if k.entry.fingerprint and is_live(k.entry, now)}
     quorums = {
-        fingerprint: [quorum(t, records, fingerprint=fingerprint, now=now) for t in terms] for fingerprint, terms in live.items() if fingerprint not in own
+        fingerprint: [quorum(t, records, fingerprint=fingerprint, now=now, editors=e.editors or ()) for t in e.terms or []]
+        for fingerprint, e in live.items()
+        if fingerprint not in own
     }
+    editors = {fingerprint: e.editors or [] for fingerprint, e in live.items()} | dict.fromkeys(own, _editors(given))
     seen = {e.fingerprint for e in (*given.entries, *(k.entry for k in entries)) if e.fingerprint}
-    return Standing(records, current=next(iter(own), None), quorums={**quorums, **own}, seen=seen, now=now)
+    current = next(iter(own), None)
+    return Standing(records, current, quorums={**quorums, **own}, seen=seen, now=now, stop_roles=given.stop_roles, editors=editors)
 
 
-def _carried_out(given: Input, status: DeploymentStatus, entries: Sequence[Kept], at: Standing) -> Decision:
-    """What the entries and the records mean for pods and people."""
+def _carried_out(given: Input, answer: DeploymentStatus, entries: Sequence[Kept], at: Standing, *, halt: str) -> Decision:
+    """What the entries and the records mean for pods and people. halt: why every pod has to end, if so."""
     plain = tuple(k.entry for k in entries)
     orphan = _orphan(given, entries, at.now)
     return Decision(
-        status=status,
+        status=answer,
         entries=plain,
         records=verdicts(at),
         releases=releases(given.pods, plain, at.now) if given.governed else (),
-        removals=removals(given.pods, entries, orphan, lambda p: _why(p, given, status), at.now) if given.governed else (),
-        told=_told(given, status),
+        removals=_ended(given, entries, orphan, lambda p: _why(p, given, answer), at.now, halt=halt) if given.governed else (),
+        marks=_marks(given, at.records),
+        told=told(given, answer),
         orphan=orphan,
         wake=_wake(given, entries, orphan, at),
     )
 
 
-def _why(pod: PodFacts, given: Input, status: DeploymentStatus) -> str:
+def _ended(given: Input, entries: Sequence[Kept], orphan: Orphan | None, why: Callable[[PodFacts], str], now: datetime, *, halt: str) -> tuple[Removal, ...]:
+    return stopped(given.pods, halt) if halt else removals(given.pods, entries, orphan, why, now)
+
+
+def _marks(given: Input, records: Records) -> dict[str, bool]:
+    """Which Stop records have to gain or lose the mark by which admission refuses new pods, with no operator running."""
+    standing = {s.name for s in _stops(given, records)}
+    return {r.name: r.name in standing for r in given.records if r.spec.decision is What.STOP and r.marked != (r.name in standing)}
+
+
+def _why(pod: PodFacts, given: Input, answer: DeploymentStatus) -> str:
     """Why a pod is stopped, in words for an event."""
-    if status.phase in (Phase.RETIRED, Phase.PROHIBITED):
-        return f"AIModelDeployment {given.name} is {status.phase}"
+    if answer.phase in (Phase.RETIRED, Phase.PROHIBITED):
+        return f"AIModelDeployment {given.name} is {answer.phase}"
     return "its clearance has ended, and onLapse or onChange stops it" if covers(given.entries, pod.template) else "no clearance covers it"
 
 
 def deregistered(given: Input, now: datetime) -> Decision:
     """For a name that pods, records or the Clearance bear and the register does not: its entries go at once; pods that run are stopped as onLapse says."""
-    said = {r.name: unregistered(r) for r in given.records}
+    records = sifted(given.records)
+    said, halt = {r.name: unregistered(r, records, given.stop_roles) for r in given.records}, _order(_stops(given, records))
     if not given.governed:
-        return Decision(status=DeploymentStatus(), records=said)
+        return Decision(status=DeploymentStatus(), records=said, marks=_marks(given, records))
     since = given.orphan or Orphan(since=now.replace(microsecond=0), stop_at=orphan_stop(given.entries, now))
     orphan = since if running(given.pods) and (given.entries or given.orphan) else None
     wake = orphan.stop_at if orphan and orphan.stop_at and now < orphan.stop_at else None
-    ended = removals(given.pods, (), orphan, lambda p: f"AIModelDeployment {given.name} does not exist", now)
-    return Decision(status=DeploymentStatus(), records=said, removals=ended, orphan=orphan, wake=wake)
+    ended = _ended(given, (), orphan, lambda p: f"AIModelDeployment {given.name} does not exist", now, halt=halt)
+    return Decision(status=DeploymentStatus(), records=said, removals=ended, marks=_marks(given, records), orphan=orphan, wake=wake)
 
 
 def ready(given: Input, spec: DeploymentSpec, records: Records, now: datetime) -> Facts:
     """The subject and its quorums, worked out once for all checks."""
     applying = tuple(p for p in given.procedures if isinstance(p, Procedure))
     found = _last_known(given) if _unreadable(given) else subject(spec, workloads=given.workloads, procedures=applying)
-    quorums = tuple(quorum(term(p), records, fingerprint=found.fingerprint if found else "", now=now) for p in applying)
-    return Facts(given=given, spec=spec, records=records, procedures=applying, subject=found, quorums=quorums, now=now)
+    fingerprint, by = found.fingerprint if found else "", _editors(given)
+    return Facts(
+        given=given,
+        spec=spec,
+        records=records,
+        procedures=applying,
+        subject=found,
+        quorums=tuple(quorum(term(p), records, fingerprint=fingerprint, now=now, editors=by) for p in applying),
+        now=now,
+        stops=tuple(_stops(given, records)),
+        glass={p.name: emergencies(p, records) for p in applying},
+    )
 
 
 def _unreadable(given: Input) -> bool:
@@ -143,8 +175,11 @@ def _entries(facts: Facts, rows: Sequence[Row]) -> tuple[Entry, ...]:
     if not given.governed or _never(given):
         return ()
     if _unreadable(given):
-        return carried_on(given, facts.records, facts.now)
-    return evolved(given, _current(facts, rows), facts.records, facts.now)
+        entries = carried_on(given, facts.records, facts.now, facts.glass)
+        entries = halted(entries, facts.now) if _halt(facts) else entries
+    else:
+        entries = evolved(given, _current(facts, rows), facts.records, facts.now)
+    return capped(entries, facts.review_due) if facts.review_due else entries
 
 
 def _never(given: Input) -> bool:
@@ -153,8 +188,8 @@ def _never(given: Input) -> bool:
 
 def _current(facts: Facts, rows: Sequence[Row]) -> Current:
     enforced = [(p, q) for p, q in zip(facts.procedures, facts.quorums, strict=True) if p.spec.enforcement is Enforcement.ENFORCE]
-    ends = [q.until for _, q in enforced]
-    permitted = bool(ends) and all(q.enough(facts.now) for _, q in enforced) and not any(r.blocks for r in rows)
+    ends = [_end(facts, p, q) for p, q in enforced]
+    permitted = bool(ends) and all(e and facts.now < e for e in ends) and not any(r.blocks for r in rows)
     frozen = any(p.spec.inputs.secrets is SecretInputs.FROZEN for p, _ in enforced)
     return Current(
         subject=facts.subject,
@@ -163,141 +198,15 @@ def _current(facts: Facts, rows: Sequence[Row]) -> Current:
         secrets=SecretInputs.FROZEN if frozen else SecretInputs.ROTATABLE,
         risk_class=facts.spec.risk_class,
         audit=facts.audit,
+        stopped=bool(_halt(facts)),
+        editors=_editors(facts.given),
     )
 
 
-def _status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> DeploymentStatus:
-    controls = [r.control for r in rows]
-    phase = _phase(facts, entries)
-    said = _conditions(facts, rows, _ready(facts, rows, entries, phase))
-    return DeploymentStatus(
-        observed_generation=facts.given.generation,
-        phase=phase,
-        model=f"{facts.spec.model.name}:{facts.spec.model.version}",
-        subject=_subject_status(facts),
-        serving=_serving(entries, facts.now),
-        approvals=[_role_approvals(q, r, facts.now) for q in facts.quorums for r in q.term.roles][:LISTED],
-        controls=controls[:LISTED],
-        summary=_summary(controls),
-        pods=_pods(facts.given),
-        conditions=conditions.merged(said, before=facts.given.before.conditions, generation=facts.given.generation, now=facts.now),
-    )
-
-
-def _phase(facts: Facts, entries: Sequence[Kept]) -> Phase:
-    if facts.spec.risk_class is RiskClass.PROHIBITED:
-        return Phase.PROHIBITED
-    if facts.spec.lifecycle is Lifecycle.RETIRED:
-        return Phase.RETIRED
-    return _served(entries, facts.subject.fingerprint if facts.subject else None, facts.now)
-
-
-def _served(entries: Sequence[Kept], own: str | None, now: datetime) -> Phase:
-    """By what the entries let through and cover. own: the current subject's fingerprint."""
-    live = [k.entry for k in entries if is_live(k.entry, now)]
-    if any(e.audit or e.fingerprint == own for e in live):
-        return Phase.RUNNING
-    if live:
-        return Phase.CHANGE_PENDING
-    stopped = any(k.entry.fingerprint == own for k in entries) and all(k.over(now) for k in entries)
-    return Phase.STOPPED if stopped else Phase.HELD
-
-
-def _serving(entries: Sequence[Kept], now: datetime) -> Serving | None:
-    live = (k.entry for k in entries if is_live(k.entry, now))
-    return next((Serving(fingerprint=e.fingerprint, valid_until=e.valid_until) for e in live if e.fingerprint and e.valid_until), None)
-
-
-def _ready(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept], phase: Phase) -> Said:
-    """About the current subject: False while it waits."""
-    if not facts.given.governed:
-        how = f"kubectl label namespace {facts.given.namespace} aiqms.dev/governed=true"
-        return Said(Type.READY, "False", Reason.NAMESPACE_NOT_GOVERNED, f"the gate does not judge namespace {facts.given.namespace}; to have it judged: {how}")
-    failing = [r for r in rows if r.blocks]
-    if phase is Phase.RUNNING and facts.audit:
-        return Said(Type.READY, "True", Reason.AUDIT, f"only procedures in Audit apply: nothing is held; {_count(rows)}")
-    if failing:
-        return Said(Type.READY, "False", Reason(failing[0].control.reason), _blocked(failing, facts, entries))
-    until = next((k.entry.valid_until for k in entries if k.entry.valid_until and not k.entry.superseded), FOREVER)
-    end = f" until {moment(until)}" if until < FOREVER else ""
-    return Said(Type.READY, "True", Reason.APPROVED, f"{short(facts.subject.fingerprint if facts.subject else None)} is cleared{end}")
-
-
-def _count(rows: Sequence[Row]) -> str:
-    bad = [r for r in rows if r.control.result in (Result.FAIL, Result.ERROR)]
-    return f"{plural(len(bad), 'control')} would block" if bad else "no control would block"
-
-
-def _blocked(failing: Sequence[Row], facts: Facts, entries: Sequence[Kept]) -> str:
-    """The first thing to mend, how many more there are, and what happens to the pods that run."""
-    first, more = failing[0].control, len(failing) - 1
-    name = f"{first.procedure}: " if first.procedure else ""
-    tail = f"; and {plural(more, 'control')} more" if more else ""
-    stops = [k.stop for k in entries if k.stop and k.stop > facts.now]
-    end = f"; pods that run are stopped at {moment(min(stops))}" if stops else ""
-    return f"{name}{first.message}{tail}{end}"
-
-
-def _subject_status(facts: Facts) -> SubjectStatus | None:
-    if facts.subject is None:
-        return None
-    before = facts.approved.components if facts.approved else None
-    return SubjectStatus(fingerprint=facts.subject.fingerprint, components=facts.subject.components, changed=changed(facts.subject.components, before))
-
-
-def _role_approvals(of: Quorum, role: RequiredRole, now: datetime) -> RoleApprovals:
-    given = of.of(role.role)
-    by = [r.person[:253] for r in given]
-    return RoleApprovals(role=role.role, procedure=of.term.procedure, required=role.count, given=len(given), by=by, valid_until=of.lasts(role, now))
-
-
-def _summary(controls: Sequence[Control]) -> Summary:
-    return Summary(**{key: sum(c.result is result for c in controls) for key, result in zip(Summary.model_fields, Result, strict=True)})
-
-
-def _pods(given: Input) -> PodCounts:
-    here = [p for p in given.pods if not p.going]
-    return PodCounts(running=sum(not p.held for p in here), held=sum(p.held for p in here), before=sum(p.before for p in here))
-
-
-def _conditions(facts: Facts, rows: Sequence[Row], ready_: Said) -> list[Said]:
-    said = [ready_, _approved_condition(rows)]
-    if ready_.status == "True" or facts.spec.lifecycle is Lifecycle.RETIRED:
-        return said
-    stalled = ready_.reason in _STALLED
-    return [*said, Said(Type.STALLED if stalled else Type.RECONCILING, "True", ready_.reason, ready_.message)]
-
-
-def _approved_condition(rows: Sequence[Row]) -> Said:
-    asked = [r.control for r in rows if r.control.id.startswith("approvals/")]
-    missing = [c for c in asked if c.result is not Result.PASS]
-    if not asked:
-        return Said(Type.APPROVED, "False", Reason.NO_PROCEDURE, "no procedure that applies asks for approvals, so none can be complete")
-    if missing:
-        return Said(Type.APPROVED, "False", Reason(missing[0].reason), missing[0].message)
-    return Said(Type.APPROVED, "True", Reason.APPROVED, f"all {plural(len(asked), 'role')} approved")
-
-
-def _told(given: Input, status: DeploymentStatus) -> Told | None:
-    """An event when the answer changes: another phase, subject or reason."""
-    before, now = _answer(given.before), _answer(status)
-    if before == now:
-        return None
-    ready_ = status.conditions[0]
-    if ready_.status == "True":
-        return Told("Normal", ready_.reason, _within(ready_.message, NOTE))
-    help_ = f" (kubectl qms explain aimd/{given.name} -n {given.namespace})"
-    return Told("Warning", ready_.reason, _within(ready_.message, NOTE - len(help_)) + help_)
-
-
-def _within(text: str, octets: int) -> str:
-    """The beginning of the text that fits, as UTF-8."""
-    return text.encode()[:octets].decode(errors="ignore")
-
-
-def _answer(status: DeploymentStatus) -> tuple[object, ...]:
-    ready_ = next((c for c in status.conditions if c.type == Type.READY), None)
-    return status.phase, status.subject.fingerprint if status.subject else None, ready_.reason if ready_ else None
+def _end(facts: Facts, procedure: Procedure, of: Quorum) -> datetime | None:
+    """When the procedure's permission ends: with its approvals, or with an Emergency that lasts longer."""
+    glass = facts.emergency(procedure)
+    return max((e for e in (of.until, glass.until if glass else None) if e), default=None)
 
 
 def _orphan(given: Input, entries: Sequence[Kept], now: datetime) -> Orphan | None:
@@ -308,8 +217,9 @@ def _orphan(given: Input, entries: Sequence[Kept], now: datetime) -> Orphan | No
 
 
 def _wake(given: Input, entries: Sequence[Kept], orphan: Orphan | None, at: Standing) -> datetime | None:
-    """When time alone changes something: an end, a grace, a review date, an approval."""
-    ends = [end for k in entries for end in (k.entry.valid_until, k.stop)]
+    """When time alone changes something: an end and its notices, a grace, a review date, an approval, an emergency."""
+    ends = [end for k in entries for end in (k.entry.valid_until, k.stop, *_notices(k.entry.valid_until))]
+    ends += [end for g in at.glass for end in (g.until, g.due)]
     reviews = [p.spec.review_by for p in given.procedures if isinstance(p, Procedure)]
     asked = [(fingerprint, q.term) for fingerprint, each in at.quorums.items() for q in each]
     asked += [(k.entry.fingerprint, t) for k in entries if k.entry.fingerprint not in at.quorums and k.entry.fingerprint for t in k.entry.terms or []]
@@ -318,19 +228,30 @@ def _wake(given: Input, entries: Sequence[Kept], orphan: Orphan | None, at: Stan
     return min((end for end in (*ends, *reviews, *approvals, stop) if end and at.now < end < FOREVER), default=None)
 
 
+def _notices(end: datetime | None) -> list[datetime]:
+    return [end - duration(n) for n in NOTICES] if end and end < FOREVER else []
+
+
 def _broken(given: Input, broken: Broken, records: Records, now: datetime) -> Decision:
-    """The register entry cannot be read: what was decided last goes on counting, and the status says what is wrong."""
+    """The register entry cannot be read: what was decided last goes on counting, the status says what is wrong, and a Stop stops all the same."""
     said = [Said(Type.READY, "False", Reason.INVALID, broken.message), Said(Type.STALLED, "True", Reason.INVALID, broken.message)]
     listed = conditions.merged(said, before=given.before.conditions, generation=given.generation, now=now)
-    entries = _kept(carried_on(given, records, now) if given.governed else (), records, now)
+    halt = _order(_stops(given, records))
+    entries = _kept(_unjudged(given, records, now, halt=halt), records, now)
     own = given.before.subject.fingerprint if given.before.subject else None
-    status = given.before.model_copy(
+    answer = given.before.model_copy(
         update={
             "observed_generation": given.generation,
-            "phase": _served(entries, own, now),
-            "serving": _serving(entries, now),
-            "pods": _pods(given),
+            "phase": Phase.STOPPED if halt else served(entries, own, now),
+            "serving": serving(entries, now),
+            "pods": pod_counts(given),
             "conditions": listed,
         }
     )
-    return _carried_out(given, status, entries, replace(_standing(given, entries, records, {}, now), current=own))
+    return _carried_out(given, answer, entries, replace(_standing(given, entries, records, {}, now), current=own), halt=halt)
+
+
+def _unjudged(given: Input, records: Records, now: datetime, *, halt: str) -> tuple[Entry, ...]:
+    """Which procedures apply is not known, so an Emergency goes on no longer."""
+    entries = carried_on(given, records, now, {}) if given.governed else ()
+    return halted(entries, now) if halt else entries

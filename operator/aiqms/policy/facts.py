@@ -33,12 +33,13 @@ class Procedure:
 
 @dataclass(frozen=True)
 class Record:
-    """An ApprovalRecord. created: the API server's creationTimestamp. before: its stored status."""
+    """An ApprovalRecord. created: the API server's creationTimestamp. before: its stored status. marked: it bears the label of a standing Stop."""
 
     name: str
     created: datetime
     spec: RecordSpec
     before: RecordStatus | None = None
+    marked: bool = False
 
     @property
     def person(self) -> str:
@@ -94,6 +95,8 @@ class Input:
 
     unreadable: why something that its pods read, or a record, could not be read; empty where everything could.
     clearance_bytes: the namespace's Clearance as JSON.
+    stop_roles: procedure -> roles that can stop it, none for one that cannot be read; of every procedure there is where none applies.
+    editor: who last changed the register entry's spec, as admission stamped it; empty where nobody knows.
     """
 
     namespace: str
@@ -109,6 +112,8 @@ class Input:
     orphan: Orphan | None = None
     unreadable: str = ""
     clearance_bytes: int = 0
+    stop_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    editor: str = ""
     before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
 
@@ -141,13 +146,17 @@ class Told:
 
 @dataclass(frozen=True)
 class Decision:
-    """What follows from an Input. entries: the deployment's part of the Clearance. wake: when time alone changes something."""
+    """What follows from an Input. entries: the deployment's part of the Clearance. wake: when time alone changes something.
+
+    marks: name of each Stop -> whether it stands.
+    """
 
     status: DeploymentStatus
     entries: tuple[Entry, ...] = ()
     records: Mapping[str, RecordStatus] = field(default_factory=dict)
     releases: tuple[Release, ...] = ()
     removals: tuple[Removal, ...] = ()
-    told: Told | None = None
+    marks: Mapping[str, bool] = field(default_factory=dict)
+    told: tuple[Told, ...] = ()
     orphan: Orphan | None = None
     wake: datetime | None = None

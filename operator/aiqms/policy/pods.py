@@ -20,6 +20,11 @@ def releases(pods: Sequence[PodFacts], entries: Sequence[Entry], now: datetime) 
     return tuple(Release(p.name, p.uid, e.fingerprint) for p, e in found if e)
 
 
+def stopped(pods: Sequence[PodFacts], why: str) -> tuple[Removal, ...]:
+    """Stop means zero: every pod that is not held goes, also those older than the gate; each keeps its own termination grace (invariant 5)."""
+    return tuple(Removal(p.name, p.uid, why) for p in pods if not p.held and not p.going)
+
+
 def uncovered(pods: Sequence[PodFacts], kept: Sequence[Kept], now: datetime) -> list[PodFacts]:
     """Pods that run and that nothing covers. Those older than the Clearance are never touched."""
     covering = [k.entry for k in kept if not k.over(now)]

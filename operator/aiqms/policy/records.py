@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from aiqms.api.conditions import Reason
+from aiqms.api.procedure import SeparationOfDuties
 from aiqms.api.record import Decision, RecordStatus
 from aiqms.api.values import FOREVER
 from aiqms.policy.approvals import Quorum, Records, authentic, may_withdraw, until
+from aiqms.policy.emergency import BreakGlass
 from aiqms.policy.facts import Broken, Record
+from aiqms.policy.stops import StopRoles, can_stop, lifted_by, missing_to_resume, waits, was_lifted
 from aiqms.policy.words import moment, short
 
 _SEEN = (Reason.COUNTED, Reason.SUBJECT_SUPERSEDED, Reason.EXPIRED, Reason.SAME_PERSON_TWICE, Reason.ROLE_NOT_REQUIRED)  # said of a subject once judged
@@ -20,7 +23,7 @@ _SEEN = (Reason.COUNTED, Reason.SUBJECT_SUPERSEDED, Reason.EXPIRED, Reason.SAME_
 class Standing:
     """What records are held against: the current subject, and the quorums of it and of what is cleared beside it, by fingerprint.
 
-    seen: the fingerprints of other subjects that were cleared before.
+    seen: the fingerprints of other subjects that were cleared before. editors: who last changed each. glass: the Emergencies that count.
     """
 
     records: Records
@@ -28,10 +31,13 @@ class Standing:
     quorums: Mapping[str, Sequence[Quorum]]
     seen: Collection[str]
     now: datetime
+    stop_roles: StopRoles = field(default_factory=dict)
+    editors: Mapping[str, Collection[str]] = field(default_factory=dict)
+    glass: Sequence[BreakGlass] = ()
 
     def naming(self, record: Record) -> list[Quorum]:
         """The quorums of the record's subject that name its role."""
-        return [q for q in self.quorums.get(record.spec.subject, ()) if any(r.role == record.spec.role for r in q.term.roles)]
+        return [q for q in self.quorums.get(record.spec.subject or "", ()) if any(r.role == record.spec.role for r in q.term.roles)]
 
 
 def verdicts(at: Standing) -> dict[str, RecordStatus]:
@@ -41,13 +47,22 @@ def verdicts(at: Standing) -> dict[str, RecordStatus]:
 
 def verdict(record: Record, at: Standing) -> RecordStatus:
     """The first thing that keeps the record from counting; else that it counts."""
-    if record.spec.decision is Decision.WITHDRAW:
-        return _withdrawal(record, at)
+    match record.spec.decision:
+        case Decision.WITHDRAW:
+            return _withdrawal(record, at)
+        case Decision.STOP | Decision.RESUME:
+            return order(record, at.records, at.stop_roles)
+        case Decision.EMERGENCY:
+            return next((no for check in _EMERGENCY if (no := check(record, at))), None) or _broke(record, at)
+    if record.spec.reviews:
+        return next((no for check in _REVIEW if (no := check(record, at))), None) or _yes(f"{record.person} reviewed the emergency ({record.spec.decision})")
     return next((no for check in _CHAIN if (no := check(record, at))), None) or _counted(record, at)
 
 
-def unregistered(record: Record) -> RecordStatus:
-    """For a record whose deployment is not in the register."""
+def unregistered(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
+    """For a record whose deployment is not in the register: Stop and Resume count all the same."""
+    if record.spec.decision in (Decision.STOP, Decision.RESUME):
+        return order(record, records, roles)
     return _no(
         Reason.DEPLOYMENT_UNKNOWN,
         f"no AIModelDeployment {record.spec.deployment} in this namespace: it counts when one with subject {short(record.spec.subject)} appears",
@@ -74,11 +89,111 @@ def _counted(record: Record, at: Standing) -> RecordStatus:
     return _yes(f"{record.person} {what} {which} as {record.spec.role}{tail}")
 
 
+def order(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
+    """A Stop or a Resume, which are about the deployment whatever its subject."""
+    if not authentic(record):
+        return _without_role(record)
+    return _stop(record, records, roles) if record.spec.decision is Decision.STOP else _resume(record, records, roles)
+
+
+def _not_named(record: Record, roles: StopRoles) -> RecordStatus:
+    named = sorted({role for each in roles.values() for role in each})
+    return _no(Reason.ROLE_NOT_REQUIRED, f"no procedure names {record.spec.role} under stop.roles; they name: {', '.join(named) or 'none'}")
+
+
+def _stop(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
+    if was_lifted(record) and record.before:
+        return record.before
+    if not can_stop(record, roles):
+        return _not_named(record, roles)
+    if by := lifted_by(record, records, roles):
+        return _no(Reason.RESUMED, f"lifted by {', '.join(sorted({r.person for r in by}))} (apr/{by[-1].name})")
+    needed = waits(missing_to_resume(record, records, roles))
+    return _yes(f"{record.person} stopped {record.spec.deployment}; to go on, a Resume is missing by {needed}")
+
+
+def _resume(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
+    if not any(record.spec.role in each for each in roles.values()):
+        return _not_named(record, roles)
+    if not any(s.created < record.created for s in records.authentic.get(Decision.STOP, ())):
+        return _no(Reason.NOTHING_TO_RESUME, "there is no earlier Stop; one of the same second is not lifted: make another Resume")
+    return _yes(f"{record.person} lets {record.spec.deployment} go on as {record.spec.role}")
+
+
+def _glass(name: str | None, at: Standing) -> BreakGlass | None:
+    return next((g for g in at.glass if g.record.name == name), None)
+
+
+def _reviewed(glass: BreakGlass) -> str:
+    return f"reviewed by {glass.review.person} (apr/{glass.review.name})" if glass.review else f"a review by somebody else is due by {moment(glass.due)}"
+
+
+def _broke(record: Record, at: Standing) -> RecordStatus:
+    glass = _glass(record.name, at)
+    return _yes(f"{record.person} broke the glass until {moment(glass.until)}; {_reviewed(glass)}") if glass else _not_allowed(record, at) or _yes("")
+
+
+def _not_allowed(record: Record, at: Standing) -> RecordStatus | None:
+    if _glass(record.name, at):
+        return None
+    said = f"no procedure that applies names {record.spec.role} under emergency.roles, or an earlier emergency had not been reviewed in time"
+    return _no(Reason.EMERGENCY_NOT_ALLOWED, said)
+
+
+def _glass_over(record: Record, at: Standing) -> RecordStatus | None:
+    glass = _glass(record.name, at)
+    return _no(Reason.EXPIRED, f"ended at {moment(glass.until)}; {_reviewed(glass)}") if glass and not glass.in_force(at.now) else None
+
+
+def _glass_elsewhere(record: Record, at: Standing) -> RecordStatus | None:
+    glass = _glass(record.name, at)
+    if glass is None or record.spec.subject == at.current:
+        return None
+    said = f"it clears {short(record.spec.subject)} alone, and the current subject is {short(at.current)}; {_reviewed(glass)}"
+    return _no(Reason.SUBJECT_SUPERSEDED, said)
+
+
+def _nothing_to_review(record: Record, at: Standing) -> RecordStatus | None:
+    if _glass(record.spec.reviews, at):
+        return None
+    return _no(Reason.NOTHING_TO_REVIEW, f"no Emergency named {record.spec.reviews} that counted: name it in spec.reviews")
+
+
+def _too_early(record: Record, at: Standing) -> RecordStatus | None:
+    glass = _glass(record.spec.reviews, at)
+    if glass is None or record.created >= glass.record.created:
+        return None
+    return _no(Reason.NOTHING_TO_REVIEW, f"it was made before apr/{glass.record.name}: look at the emergency afterwards, and make another record")
+
+
+def _own_emergency(record: Record, at: Standing) -> RecordStatus | None:
+    glass = _glass(record.spec.reviews, at)
+    if glass is None or record.person != glass.record.person:
+        return None
+    return _no(Reason.SAME_PERSON_TWICE, f"{record.person} broke the glass: another person has to review it")
+
+
+def _reviewer(record: Record, at: Standing) -> RecordStatus | None:
+    roles = sorted({r.role for quorums in at.quorums.values() for q in quorums for r in q.term.roles})
+    if record.spec.role in roles:
+        return None
+    return _no(Reason.ROLE_NOT_REQUIRED, f"a review is by a role that approves: {', '.join(roles) or 'none'}")
+
+
+def _editor(record: Record, at: Standing) -> RecordStatus | None:
+    """Under DistinctFromEditors who last changed what is approved approves nothing, where every procedure that names the role says so."""
+    barred = all(q.term.separation_of_duties is SeparationOfDuties.DISTINCT_FROM_EDITORS for q in at.naming(record))
+    if record.spec.decision is not Decision.APPROVE or record.person not in at.editors.get(record.spec.subject or "", ()) or not barred:
+        return None
+    return _no(Reason.SUBMITTER_MAY_NOT_APPROVE, f"{record.person} last changed what is approved: another person has to approve")
+
+
 def _withdrawal(record: Record, at: Standing) -> RecordStatus:
     target = at.records.targets.get(record.spec.withdraws or "")
     if target is None:
         return _no(
-            Reason.NOTHING_TO_WITHDRAW, f"no Approve or Reject named {record.spec.withdraws} for {record.spec.deployment} here: name it in spec.withdraws"
+            Reason.NOTHING_TO_WITHDRAW,
+            f"no Approve, Reject or Emergency named {record.spec.withdraws} for {record.spec.deployment} here: name it in spec.withdraws",
         )
     if not may_withdraw(record, target):
         return _no(
@@ -89,8 +204,10 @@ def _withdrawal(record: Record, at: Standing) -> RecordStatus:
 
 
 def _not_authorized(record: Record, at: Standing) -> RecordStatus | None:
-    if authentic(record):
-        return None
+    return None if authentic(record) else _without_role(record)
+
+
+def _without_role(record: Record) -> RecordStatus:
     return _no(
         Reason.NOT_AUTHORIZED,
         f"{record.person or 'its author'} did not hold role {record.spec.role} when making it: hold the role by name, and make another record",
@@ -114,7 +231,7 @@ def _other_subject(record: Record, at: Standing) -> RecordStatus | None:
 def _no_such_role(record: Record, at: Standing) -> RecordStatus | None:
     if at.naming(record):
         return None
-    named = sorted({r.role for q in at.quorums[record.spec.subject] for r in q.term.roles})
+    named = sorted({r.role for q in at.quorums[record.spec.subject or ""] for r in q.term.roles})
     return _no(Reason.ROLE_NOT_REQUIRED, f"no procedure that applies names role {record.spec.role}; they name: {', '.join(named) or 'none'}")
 
 
@@ -141,4 +258,7 @@ def _twice(record: Record, at: Standing) -> RecordStatus | None:
     return _no(Reason.SAME_PERSON_TWICE, f"{record.person} already counts as {other.spec.role} (apr/{other.name}): another person has to approve")
 
 
-_CHAIN: list[Callable[[Record, Standing], RecordStatus | None]] = [_not_authorized, _taken_back, _other_subject, _no_such_role, _over, _twice]
+Check = Callable[[Record, Standing], RecordStatus | None]
+_CHAIN: list[Check] = [_not_authorized, _taken_back, _other_subject, _no_such_role, _over, _editor, _twice]
+_EMERGENCY: list[Check] = [_not_authorized, _taken_back, _not_allowed, _glass_over, _glass_elsewhere]
+_REVIEW: list[Check] = [_not_authorized, _taken_back, _nothing_to_review, _too_early, _own_emergency, _reviewer]

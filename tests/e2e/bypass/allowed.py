@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from tests.e2e.bypass.accountable import NEW_MODEL, is_noted, is_unmarked, register_patched, registered
 from tests.e2e.bypass.afterwards import COMMAND, admin, bound, debug, note, opened, operator, patched, put, scheduler, tag
 from tests.e2e.bypass.around import Act, alice, clearance, decided, labelled, made, merged, namespace, removed
 from tests.e2e.bypass.attempt import DRY, Attempt, deleted, edited, is_held, took_effect
-from tests.e2e.bypass.stage import API, GPU, LABEL, MODEL, SUBJECT, Stage, plain, record
+from tests.e2e.bypass.stage import DECISION, GPU, LABEL, STOPPED, SUBJECT, Stage, plain, record
 from tests.e2e.bypass.tampering import OTHER, SERVER
 from tests.e2e.bypass.unlabelled import MAIN, debugged, env, host_path, prefix
 from tests.testbed.api import Api, Json
@@ -65,6 +66,7 @@ FREE: dict[str, tuple[str, Json]] = {
 HELD: dict[str, tuple[str, Json]] = {
     "what is not cleared": ("waiting", {}),
     "another image": ("scoring", {f"{SERVER}.image": "registry.example/server:2"}),
+    "another image of a stopped deployment": (STOPPED, {f"{SERVER}.image": "registry.example/server:5"}),
     "another model": ("scoring", {"metadata.annotations[aiqms.dev/model]": OTHER}),
     "a deployment that nobody registered yet": ("scoring", {f"metadata.labels[{LABEL}]": "new"}),
 }
@@ -171,11 +173,6 @@ WORKLOADS: dict[str, Act] = {
     ),
     "a ServiceAccount": partial(any_made, "v1", "ServiceAccount", {}),
     "a device's claim": partial(any_made, "resource.k8s.io/v1", "ResourceClaim", DEVICE),
-    "a deployment registered": partial(any_made, API, "AIModelDeployment", {
-        "spec": {"intendedPurpose": "Search", "riskClass": "Minimal", "role": "Deployer", "owner": {"name": "Search", "contact": "search@bank.example"},
-                 "model": {"name": "embed", "version": "1", "uri": "oci://registry.example/embed", "digest": MODEL},
-                 "workloads": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "search"}]}}),
-    "a deployment's model changed": partial(merged, "aimd", "scoring", {"spec": {"model": {"digest": OTHER}}}),
     "a deployment deregistered": partial(removed, "aimd", "scoring"),
 }  # fmt: skip
 INPUTS: dict[str, Act] = {
@@ -207,6 +204,11 @@ def bob(stage: Stage) -> Api:
     return stage.as_("bob")
 
 
+def by_operator(of: str, mark: str | None, stage: Stage) -> Json:
+    """The operator marks the Stops that stand: one that was lifted loses its mark, and one that stands again gets it back."""
+    return stage.operator.patch("approvalrecords", stage.records[of], tag(DECISION, mark), stage.place, dry_run=True)
+
+
 def new_governed(stage: Stage) -> Json:
     return stage.admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "aiqms-new", "labels": {GOVERNED: "true"}}}, dry_run=True)
 
@@ -216,12 +218,41 @@ def is_stamped(by: str) -> Callable[[Json], bool]:
     return lambda answer: bool(answer["spec"].get("approver", {}).get("username") == by and answer["spec"]["approver"]["authorized"])
 
 
+def stop_of_whatever(stage: Stage) -> Json:
+    return bob(stage).create(edited(record(stage, "waiting", "risk-manager", "Stop"), {"spec.subject": None}), dry_run=True)
+
+
+def about_stopped(decision: str, stage: Stage) -> Json:
+    return bob(stage).create(record(stage, STOPPED, "risk-manager", decision), dry_run=True)
+
+
+def is_stop(by: str) -> Callable[[Json], bool]:
+    """Whether the record is a Stop of this person's that stands from now on."""
+    return lambda answer: is_stamped(by)(answer) and not is_unmarked(answer)
+
+
 RECORDS: dict[str, tuple[Act, Callable[[Json], bool]]] = {
     "an approval by whoever holds the role": (partial(decided, alice, "model-owner"), is_stamped("alice")),
     "an approval that expires": (partial(decided, bob, "risk-manager", expires="2100-01-01T00:00:00Z"), is_stamped("bob")),
     "a rejection": (partial(decided, bob, "risk-manager", decision="Reject"), is_stamped("bob")),
     "a withdrawal of one's own": (taken_back, is_stamped("alice")),
     "a verdict by the operator": (judged, bool),
+    "a Stop": (partial(decided, alice, "model-owner", decision="Stop"), is_stop("alice")),
+    "a Stop of whatever runs": (stop_of_whatever, is_stop("bob")),
+    "a Stop of what is stopped": (partial(about_stopped, "Stop"), is_stop("bob")),
+    "a Stop by a wildcard": (partial(decided, admin, "risk-manager", decision="Stop"), is_stop("admin")),
+    "a Resume": (partial(about_stopped, "Resume"), is_stamped("bob")),
+    "an Emergency": (partial(decided, alice, "model-owner", decision="Emergency", expires="2100-01-01T00:00:00Z"), is_stamped("alice")),
+    "a review of an Emergency": (partial(decided, bob, "risk-manager", reviews="another"), is_stamped("bob")),
+    "a Stop's mark taken off by the operator": (partial(by_operator, "stop", None), is_unmarked),
+}
+AUTHORS: dict[str, tuple[Act, str]] = {
+    "a deployment registered": (registered, "mallory"),
+    "a deployment registered with annotations": (partial(registered, annotations={"example.com/note": "mine"}), "mallory"),
+    "a deployment registered by the cluster's administrator": (partial(registered, who=admin), "admin"),
+    "a deployment's model changed": (partial(register_patched, NEW_MODEL), "mallory"),
+    "a deployment labelled": (partial(register_patched, tag("team", "lending")), "admin"),
+    "a deployment annotated": (partial(register_patched, note("example.com/note", "mine")), "admin"),
 }
 NAMESPACES: dict[str, Act] = {
     "a new namespace governed": new_governed,
@@ -283,6 +314,7 @@ CONTROLS = (
     *(Attempt("workloads", name, act, through=bool) for name, act in WORKLOADS.items()),
     *(Attempt("inputs", name, act, through=bool) for name, act in INPUTS.items()),
     *(Attempt("records", name, act, through=right) for name, (act, right) in RECORDS.items()),
+    *(Attempt("authors", name, act, through=is_noted(by)) for name, (act, by) in AUTHORS.items()),
     *(Attempt("namespaces", name, act, through=bool) for name, act in NAMESPACES.items()),
     *(Attempt("not governed", name, act, through=took_effect) for name, act in UNGOVERNED.items()),
     *(Attempt("told", name, act, through=bool) for name, act in TOLD.items()),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+from tests.e2e.bypass.accountable import ATTACKS as ACCOUNTABLE
 from tests.e2e.bypass.afterwards import ATTACKS as AFTERWARDS
 from tests.e2e.bypass.allowed import CONTROLS, OPEN_ASK
 from tests.e2e.bypass.around import ATTACKS as AROUND
@@ -16,17 +17,19 @@ from tests.e2e.bypass.unlabelled import ATTACKS as UNLABELLED
 from tests.testbed.api import Api, Json
 from tests.testbed.waiting import eventually
 
-ATTACKS: tuple[Attempt, ...] = (*UNLABELLED, *TAMPERING, *AFTERWARDS, *AROUND)
+ATTACKS: tuple[Attempt, ...] = (*UNLABELLED, *TAMPERING, *AFTERWARDS, *AROUND, *ACCOUNTABLE)
 KINDS = {"validating": "ValidatingAdmissionPolicyBinding", "mutating": "MutatingAdmissionPolicyBinding"}
 # For each binding one attempt that comes out otherwise without it: it tells whether the API server judges by the binding already, or still.
 WITNESSES = {
     "mutating aiqms-authentic": "records: an approval by whoever holds the role",
+    "mutating aiqms-edited": "authors: a deployment registered",
     "mutating aiqms-hold": "held, not refused: what is not cleared",
     "validating aiqms-advise": "told: a rollout that would take pods away",
     "validating aiqms-authentic": "record: an approval without the role",
     "validating aiqms-binding": "binding: a CPU pod",
     "validating aiqms-clearances": "Clearance: an entry more",
     "validating aiqms-cleared": "subject: its own subject by hand, another value",
+    "validating aiqms-edited": "author: registered in another's name by a webhook",
     "validating aiqms-elsewhere": "told: a GPU pod where nothing is governed",
     "validating aiqms-frozen": "frozen: a ConfigMap deleted",
     "validating aiqms-governed": "governed: taken off",
@@ -36,6 +39,7 @@ WITNESSES = {
     "validating aiqms-registered": "unlabelled: a GPU limit",
     "validating aiqms-registered-env": "hidden in a key: a ConfigMap",
     "validating aiqms-steady": "cleared: another image",
+    "validating aiqms-stopped": "stopped: another pod of what was cleared",
 }
 BY_NAME = {str(attempt): attempt for attempt in (*ATTACKS, *CONTROLS)}
 

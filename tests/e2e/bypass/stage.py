@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from tests.e2e.conftest import RBAC, binding, cluster_binding, govern
-from tests.testbed.api import Api, Json
+from tests.testbed.api import Api, ApiError, Json
 from tests.testbed.cluster import Cluster
 from tests.testbed.embedded import OPERATOR
 from tests.testbed.install import GATE
@@ -21,6 +21,9 @@ from tests.testbed.waiting import eventually
 
 LABEL = "aiqms.dev/deployment"
 SUBJECT = "aiqms.dev/subject"
+DECISION = "aiqms.dev/decision"
+EDITOR = "aiqms.dev/edited-by"
+FORGED = "example.com/forged"  # label of a deployment in whose note a webhook of somebody else writes this name
 MODEL = f"sha256:{'4' * 64}"
 GPU: Json = {"limits": {"nvidia.com/gpu": "1"}}
 API = "aiqms.dev/v1alpha1"
@@ -30,10 +33,12 @@ REGISTERED = {
     "store": ("apps/v1", "StatefulSet", "High"),
     "batch": ("batch/v1", "Job", "High"),
     "claims": ("apps/v1", "Deployment", "Limited"),
+    "halted": ("apps/v1", "Deployment", "High"),
     "waiting": ("apps/v1", "Deployment", "High"),
     "watched": ("v1", "Pod", "Minimal"),
 }
-CLEARED = ("scoring", "store", "batch", "claims")
+STOPPED = "halted"  # cleared, and then stopped, with no operator running that would take the clearance back
+CLEARED = ("scoring", "store", "batch", "claims", STOPPED)
 PROCEDURES: dict[str, Json] = {"High": {}, "Limited": {"inputs": {"secrets": "Frozen"}}, "Minimal": {"enforcement": "Audit"}}
 READ = ["get", "list", "watch"]
 WRITE = ["create", "update", "patch", "delete", "deletecollection"]
@@ -173,6 +178,21 @@ def _rights(stage: Stage) -> Iterator[Json]:
     ]
     yield {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": "sessions", "namespace": stage.place}, "rules": session}
     yield _bound(stage.place, "sessions", "Role", {"apiGroup": RBAC, "kind": "User", "name": "carol"})
+
+
+def stopped(stage: Stage) -> None:
+    """bob stops a cleared deployment; then admission knows it. The operator must not run: it would take the clearance back."""
+    stop = record(stage, STOPPED, "risk-manager", "Stop")
+    stage.records["stop"] = stage.as_("bob").create(stop)["metadata"]["name"]
+    eventually(lambda: _says(stage, stage.like(STOPPED), "stopped by bob"), within=30, what="admission knows of the Stop")
+
+
+def _says(stage: Stage, manifest: Json, refusal: str) -> bool:
+    try:
+        stage.mallory.create(manifest, dry_run=True)
+    except ApiError as error:
+        return refusal in error.message
+    return False
 
 
 def _role(kind: str, stage: Stage, rules: list[Json]) -> Json:

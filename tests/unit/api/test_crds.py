@@ -28,6 +28,11 @@ REQUIRED = {
         "spec.approvals": ["roles"],
         "spec.approvals.roles[]": ["role"],
         "spec.approvals.obligations[]": ["framework", "id"],
+        "spec.stop": ["roles"],
+        "spec.stop.obligations[]": ["framework", "id"],
+        "spec.emergency": ["roles", "maxDuration", "reviewWithin"],
+        "spec.emergency.obligations[]": ["framework", "id"],
+        "spec.responsibilities[]": ["duty", "role"],
     },
     "AIModelDeployment": {
         "": ["spec"],
@@ -37,7 +42,7 @@ REQUIRED = {
         "spec.datasets[]": ["name", "version", "use", "classification", "digest"],
         "spec.workloads[]": ["apiVersion", "kind", "name"],
     },
-    "ApprovalRecord": {"": ["spec"], "spec": ["deployment", "subject", "role", "decision"], "spec.approver": ["username"]},
+    "ApprovalRecord": {"": ["spec"], "spec": ["deployment", "role", "decision"], "spec.approver": ["username"]},  # and subject, by a rule
     "Clearance": {"": ["spec"]},
 }
 

@@ -16,6 +16,8 @@ from aiqms.policy.facts import Input, Procedure
 from aiqms.policy.procedures import applies
 from tests.unit.api.test_crds import schema, walked
 from tests.unit.policy.given import HEX, after, approve, change, day, given, pod, procedure, record, reject, spec, withdraw, workload
+from tests.unit.policy.people import GLASS, breaks, emergency, review, stop, under
+from tests.unit.policy.test_editors import distinct
 
 BY_NAME = {k.kind: k for k in KINDS}
 
@@ -44,6 +46,18 @@ def of_procedure(more: Input | None = None, at: float = 2, **fields: tuple[Any, 
     return change(base, procedures=[procedure(**one)]), change(base, procedures=[procedure(**two)]), at
 
 
+def of_stop(**other: Any) -> Case:
+    """A Stop under authorities that differ in one field; who may stop reaches the decision as the gatherer finds it in the procedures."""
+    one, two = (under(STOPPED, procedure(stop=each)) for each in (STOP | {"obligations": [DUTY]}, STOP | {"obligations": [DUTY]} | other))
+    return one, two, 2
+
+
+def of_glass(**other: Any) -> Case:
+    """An Emergency under terms that differ in one field."""
+    terms = GLASS | {"obligations": [DUTY]}
+    return of_procedure(BROKEN, 1.1, emergency=(terms, terms | other))
+
+
 def of_deployment(at: float = 2, **fields: tuple[Any, Any]) -> Case:
     """The same facts for a register entry that differs in one field."""
     one, two = ({name: values[n] for name, values in fields.items()} for n in (0, 1))
@@ -65,6 +79,11 @@ SECRETIVE = given(approve("alice"), workloads=[workload(secrets=("secrets/key",)
 LAPSED = after(given(approve("alice"), procedures=[procedure(valid_for="30d")], pods=[pod("a")]), day(1))
 CHANGED = change(after(given(approve("alice")), day(1)), pods=[pod("a")])
 DUTY = {"framework": "eu-ai-act", "id": "17(1)(m)"}
+OTHERS = {"framework": [DUTY | {"framework": "iso-42001"}], "id": [DUTY | {"id": "17(1)(a)"}]}  # what differs from DUTY in this field
+STOP = {"roles": ["incident-commander"]}
+STOPPED = given(approve("alice"), stop(at=1), stop_roles={"high-risk": ("incident-commander",)})
+BROKEN = given(emergency())
+ANSWERS = {"duty": "RiskManagement", "role": "risk-manager"}
 
 
 def of_model(**other: str) -> Case:
@@ -102,8 +121,19 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "approvals.roles[].count": of_procedure(roles=({"model-owner": 1}, {"model-owner": 2})),
         "approvals.roles[].validFor": of_procedure(valid_for=("9d", "90d")),
         "approvals.separationOfDuties": of_procedure(TWO, roles=(BOTH, BOTH), distinct=(True, False)),
-        "approvals.obligations[].framework": of_procedure(obligations=([DUTY], [DUTY | {"framework": "iso-42001"}])),
-        "approvals.obligations[].id": of_procedure(obligations=([DUTY], [DUTY | {"id": "17(1)(a)"}])),
+        "approvals.unknownAuthors": (given(procedures=[distinct()]), given(procedures=[distinct(unknown="Refused")]), 2),
+        "approvals.obligations[].framework": of_procedure(obligations=([DUTY], OTHERS["framework"])),
+        "approvals.obligations[].id": of_procedure(obligations=([DUTY], OTHERS["id"])),
+        "stop.roles": of_stop(roles=["cto"]),
+        "stop.obligations[].framework": of_stop(obligations=OTHERS["framework"]),
+        "stop.obligations[].id": of_stop(obligations=OTHERS["id"]),
+        "emergency.roles": of_glass(roles=["cto"]),
+        "emergency.maxDuration": of_glass(maxDuration="8h"),
+        "emergency.reviewWithin": of_glass(reviewWithin="3d"),
+        "emergency.obligations[].framework": of_glass(obligations=OTHERS["framework"]),
+        "emergency.obligations[].id": of_glass(obligations=OTHERS["id"]),
+        "responsibilities[].duty": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"duty": "DataGovernance"}])),
+        "responsibilities[].role": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"role": "model-owner"}])),
     },
     "AIModelDeployment": {
         "intendedPurpose": of_deployment(intended_purpose=("score credit", "score mortgages")),
@@ -129,6 +159,7 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "role": of_record(approve("alice"), approve("alice", "risk-manager")),
         "decision": of_record(approve("alice", name="r"), reject("alice", name="r")),
         "expires": of_record(approve("alice"), approve("alice", expires="2027-01-02T00:00:00Z")),
+        "reviews": of_record(review(), review(of="no-such"), base=given(emergency(), procedures=[breaks()])),
         "withdraws": of_record(withdraw("alice", "approve-alice"), withdraw("alice", "no-such"), base=given(approve("alice"))),
         "approver.username": of_record(approve("alice"), approver(username="bob")),
         "approver.authorized": of_record(approve("alice"), approver(authorized=False)),

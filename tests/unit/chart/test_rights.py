@@ -48,7 +48,7 @@ def test_the_operator_may_do_exactly_this(render: Render) -> None:
     assert rights(one(render(), "ClusterRole", "aiqms-operator")) == {
         "qmsprocedures.aiqms.dev": SEEN,
         "aimodeldeployments.aiqms.dev": SEEN,
-        "approvalrecords.aiqms.dev": SEEN,
+        "approvalrecords.aiqms.dev": SEEN | {"patch"},
         "clearances.aiqms.dev": SEEN | {"create", "patch", "delete"},
         "aimodeldeployments/status.aiqms.dev": {"patch"},
         "approvalrecords/status.aiqms.dev": {"patch"},
@@ -87,7 +87,7 @@ def test_each_name_in_roles_is_a_clusterrole_that_decides_as_that_role_alone(ren
         "aiqms-role-works-council",
     ]
     assert rights(one(objects, "ClusterRole", "aiqms-role-works-council")) == {
-        "approvalroles.aiqms.dev works-council": {"approve", "reject", "withdraw"},
+        "approvalroles.aiqms.dev works-council": {"approve", "reject", "withdraw", "stop", "resume", "emergency"},
         "approvalrecords.aiqms.dev": READ | {"create"},
         "aimodeldeployments.aiqms.dev": READ,
     }

@@ -56,6 +56,56 @@ def test_no_kubeconfig_ends_with_3(tmp_path: pathlib.Path) -> None:
     )
 
 
+SUBJECT = "sha256:" + "0" * 64
+DECIDING = ("--yes", "--rationale", "why")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("status", "--watch"),
+        ("pending", "-o", "json"),
+        ("diff", "x"),
+        ("diff", "qmsp/x", "-f", "-"),
+        ("approve", "x", "--subject", SUBJECT, *DECIDING),
+        ("reject", "x", "--subject", SUBJECT, *DECIDING),
+        ("withdraw", "apr/x", *DECIDING),
+        ("stop", "x", *DECIDING),
+        ("resume", "x", *DECIDING),
+        ("emergency", "x", "--subject", SUBJECT, *DECIDING),
+        ("review", "x", *DECIDING),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_every_command_that_asks_a_cluster_says_when_it_cannot(arguments: tuple[str, ...], nowhere: tuple[pathlib.Path, int]) -> None:
+    ended = run(*arguments, kubeconfig=nowhere[0])
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.startswith("error: the API server at http://127.0.0.1:")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("approve", "x"), "nobody is at a terminal to be asked (or --yes was given): give --yes and --subject and --rationale too"),
+        (("stop", "x"), "give --yes and --rationale too"),
+        (("approve", "x", "--subject", "sha256:12", *DECIDING), "'sha256:12' is no fingerprint"),
+        (("approve", "x", "--subject", SUBJECT, "--expires", "soon", *DECIDING), "'soon' is no time"),
+        (("emergency", "x", "--subject", SUBJECT, "--for", "0h", *DECIDING), "'0h' is not after now"),
+        (("withdraw", "pod/x", *DECIDING), "withdraw takes a record or a deployment: write apr/x or aimd/x, not pod/x"),
+        (("review", "x", "--record", "aimd/y", *DECIDING), "this is the name of an ApprovalRecord: write apr/y, not aimd/y"),
+        (("diff", "qmsp/x"), "give the new procedure with -f, or the old and the new one with two"),
+        (("diff", "pod/x"), "diff compares deployments and procedures"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_wrong_usage_is_said_before_anything_is_asked(arguments: tuple[str, ...], said: str, nowhere: tuple[pathlib.Path, int]) -> None:
+    ended = run(*arguments, kubeconfig=nowhere[0])
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in " ".join(ended.stderr.split())
+
+
 def test_a_context_that_is_not_there_ends_with_3_and_is_named(nowhere: tuple[pathlib.Path, int]) -> None:
     ended = run("explain", "credit-scoring", "--context", "there", kubeconfig=nowhere[0])
     assert (ended.returncode, ended.stdout) == (3, "")
@@ -67,8 +117,8 @@ def test_wrong_usage_ends_with_2(arguments: tuple[str, ...], nowhere: tuple[path
     assert run(*arguments, kubeconfig=nowhere[0]).returncode == 2
 
 
-def test_another_kind_is_told_which_one_explain_knows(nowhere: tuple[pathlib.Path, int]) -> None:
-    assert "explain knows AIModelDeployments: write aimd/x, not pod/x" in run("explain", "pod/x", kubeconfig=nowhere[0]).stderr
+def test_another_kind_is_told_which_one_is_known(nowhere: tuple[pathlib.Path, int]) -> None:
+    assert "this command knows AIModelDeployments: write aimd/x, not pod/x" in run("explain", "pod/x", kubeconfig=nowhere[0]).stderr
 
 
 def test_the_help_that_refusals_name_says_how_to_register(tmp_path: pathlib.Path) -> None:
@@ -88,7 +138,7 @@ def test_a_fingerprint_needs_no_cluster() -> None:
     before = fingerprint(LENDING / "procedure.yaml", LENDING / "deployment.yaml", LENDING / "workload.yaml")
     after = fingerprint(LENDING / "procedure.yaml", LENDING / "workload.yaml", LENDING / "model-4.2.0")
     assert [(e.returncode, e.stderr, e.stdout.split("  ")[0]) for e in (before, after)] == [(0, "", "lending/credit-scoring")] * 2
-    assert re.fullmatch(r"lending/credit-scoring  sha256:[0-9a-f]{64}\n", before.stdout)
+    assert re.match(r"lending/credit-scoring  sha256:[0-9a-f]{64}\n  model +sha256:[0-9a-f]{64}\n", before.stdout)
     assert before.stdout != after.stdout
 
 

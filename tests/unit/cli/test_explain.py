@@ -10,14 +10,16 @@ import pytest
 import yaml
 
 from aiqms.api.deployment import DeploymentSpec
-from aiqms.api.record import Decision, RecordSpec
+from aiqms.api.record import Decision
 from aiqms.api.values import Json
 from aiqms.cli.explanation import explain
-from aiqms.cli.reading import Facts, WhoMay
+from aiqms.cli.facts import Duty, Facts
+from aiqms.cli.holders import WhoMay
 from aiqms.cli.text import lines
 
 NEW, OLD = "sha256:9f2c41d0" + "a" * 56, "sha256:51d0e7b3" + "b" * 56
-KNOWN = WhoMay(("group risk-managers", "user dave"), known=True)
+APPROVE = "kubectl qms approve credit-scoring -n lending --role"
+KNOWN = WhoMay(("group risk-managers", "user dave"), known=True, giver="aiqms-role-risk-manager")
 READY = [{"type": "Ready", "status": "True", "reason": "Approved", "message": "approved"}]
 
 
@@ -56,87 +58,78 @@ def text(facts: Facts, width: int | None = None) -> str:
     return "\n".join(line.text for line in lines(explain(facts), width=width)) + "\n"
 
 
-APPROVE = f"""
-To approve as risk-manager:
-kubectl create -f - <<'EOF'
-apiVersion: aiqms.dev/v1alpha1
-kind: ApprovalRecord
-metadata:
-  generateName: credit-scoring-
-  namespace: lending
-spec:
-  deployment: credit-scoring
-  subject: {NEW}
-  role: risk-manager
-  decision: Approve
-  rationale: why you decide so
-EOF
-"""
+def approvers(may: WhoMay, role: str = "risk-manager") -> dict[tuple[str, Decision], WhoMay]:
+    return {(role, Decision.APPROVE): may}
 
 
 def test_a_change_that_waits_says_who_may_approve_it_and_what_they_run() -> None:
-    assert text(facts(who_may=(("risk-manager", KNOWN),))) == (
+    assert text(facts(who_may=approvers(KNOWN))) == (
         """\
 credit-scoring  CHANGE PENDING: 1 of 2 controls fails          subject sha256:9f2c41d0 (changed since last approval: model, workload)
   ✓ approvals/model-owner   1 of 1 given: alice
   ✗ approvals/risk-manager  1 of 2 given: bob; one more person has to approve
       who may: group risk-managers, user dave
+      they run: kubectl qms approve credit-scoring -n lending --role risk-manager
   … 3 pods of sha256:51d0e7b3 go on serving (cleared until 2027-02-20 10:00:00 UTC); 1 pod of sha256:9f2c41d0 is held
 """
-        + APPROVE
     )
 
 
 def test_a_narrow_terminal_wraps_what_is_read_and_leaves_whole_what_is_pasted() -> None:
-    assert text(facts(who_may=(("risk-manager", KNOWN),)), width=60) == (
+    assert text(facts(who_may=approvers(KNOWN)), width=60) == (
         """\
 credit-scoring  CHANGE PENDING: 1 of 2 controls fails
   subject sha256:9f2c41d0 (changed since last approval:
   model, workload)
-  ✓ approvals/model-owner   1 of 1 given: alice
+  ✓ approvals/model-owner  1 of 1 given: alice
   ✗ approvals/risk-manager  1 of 2 given: bob; one more
       person has to approve
       who may: group risk-managers, user dave
+      they run: kubectl qms approve credit-scoring -n lending --role risk-manager
   … 3 pods of sha256:51d0e7b3 go on serving (cleared until
     2027-02-20 10:00:00 UTC); 1 pod of sha256:9f2c41d0 is
     held
 """
-        + APPROVE
     )
 
 
 @pytest.mark.parametrize(
     ("may", "said"),
     [
-        pytest.param(KNOWN, "group risk-managers, user dave", id="all bindings were read"),
-        pytest.param(replace(KNOWN, me=True), "you, group risk-managers, user dave", id="the person who asks"),
+        pytest.param(KNOWN, ["who may: group risk-managers, user dave", f"they run: {APPROVE} risk-manager"], id="all bindings were read"),
+        pytest.param(replace(KNOWN, me=True), ["who may: you, group risk-managers, user dave", f"you run: {APPROVE} risk-manager"], id="the person who asks"),
         pytest.param(
-            WhoMay((), known=True),
-            "nobody yet; bind somebody: kubectl create rolebinding risk-managers --clusterrole aiqms-role-risk-manager --group risk-managers -n lending",
+            WhoMay((), known=True, giver="approver"),
+            [
+                "who may: nobody yet",
+                "whoever may bind roles there runs: kubectl create rolebinding risk-managers --clusterrole approver --group risk-managers -n lending",
+            ],
             id="nobody is bound",
         ),
         pytest.param(
+            WhoMay((), known=True),
+            ["who may: nobody, and no ClusterRole gives the role: whoever installs the chart adds it to its value roles"],
+            id="nobody can be bound",
+        ),
+        pytest.param(
             WhoMay(("group risk-managers",), known=False),
-            "group risk-managers, perhaps others (you may not read their bindings)",
+            ["who may: group risk-managers, perhaps others (you may not read their bindings)", f"they run: {APPROVE} risk-manager"],
             id="some bindings may not be read",
         ),
-        pytest.param(WhoMay((), known=False, me=True), "you, perhaps others (you may not read their bindings)", id="an approver who may read none"),
-        pytest.param(WhoMay((), known=False), "not you; others (you may not read their bindings)", id="somebody else who may read none"),
+        pytest.param(
+            WhoMay((), known=False, me=True),
+            ["who may: you, perhaps others (you may not read their bindings)", f"you run: {APPROVE} risk-manager"],
+            id="an approver who may read none",
+        ),
+        pytest.param(
+            WhoMay((), known=False),
+            ["who may: not you; others (you may not read their bindings)", f"they run: {APPROVE} risk-manager"],
+            id="somebody else who may read none",
+        ),
     ],
 )
-def test_who_may_is_said_as_far_as_it_is_known(may: WhoMay, said: str) -> None:
-    assert text(facts(who_may=(("risk-manager", may),))).splitlines()[3] == f"      who may: {said}"
-
-
-def test_whoever_holds_one_of_the_roles_is_shown_the_record_of_that_one_alone() -> None:
-    missing = control("approvals/model-owner", "Fail", "ApprovalMissing", "0 of 1 given")
-    who = (("model-owner", WhoMay((), known=False, me=True)), ("risk-manager", WhoMay((), known=False)))
-    assert [s.what for s in explain(facts(status(controls=[missing, MANAGER]), who_may=who)).steps] == ["To approve as model-owner"]
-
-
-def test_whoever_holds_none_of_the_roles_is_shown_the_records_of_all() -> None:
-    missing = control("approvals/model-owner", "Fail", "ApprovalMissing", "0 of 1 given")
-    assert [s.what for s in explain(facts(status(controls=[missing, MANAGER]))).steps] == ["To approve as model-owner", "To approve as risk-manager"]
+def test_who_may_is_said_as_far_as_it_is_known_and_no_step_that_nobody_can_take(may: WhoMay, said: list[str]) -> None:
+    assert [line.strip() for line in text(facts(who_may=approvers(may))).splitlines()[3:-1]] == said
 
 
 def test_what_holds_is_short() -> None:
@@ -168,36 +161,106 @@ def test_two_procedures_are_told_apart() -> None:
     ]
 
 
-def test_a_rejection_shows_the_record_that_takes_it_back() -> None:
-    rejected = control("approvals/risk-manager", "Fail", "Rejected", "rejected by carol (apr/credit-scoring-x7k2p)")
-    record = {
-        "metadata": {"name": "credit-scoring-x7k2p"},
-        "spec": {"subject": NEW, "role": "risk-manager", "rationale": "drift", "approver": {"username": "carol"}},
-    }
-    state = status(controls=[rejected], conditions=[{"type": "Ready", "status": "False", "reason": "Rejected", "message": "rejected"}])
-    assert text(facts(state, rejections=(record,))) == (
-        f"""\
-credit-scoring  CHANGE PENDING: 1 of 1 controls fails          subject sha256:9f2c41d0 (changed since last approval: model, workload)
-  ✗ approvals/risk-manager  rejected by carol (apr/credit-scoring-x7k2p)
-  … 3 pods of sha256:51d0e7b3 go on serving (cleared until 2027-02-20 10:00:00 UTC); 1 pod of sha256:9f2c41d0 is held
+REJECTED = control("approvals/risk-manager", "Fail", "Rejected", "rejected by carol (apr/credit-scoring-x7k2p)")
 
-To take back the rejection by carol (drift):
-kubectl create -f - <<'EOF'
-apiVersion: aiqms.dev/v1alpha1
-kind: ApprovalRecord
-metadata:
-  generateName: credit-scoring-
-  namespace: lending
-spec:
-  deployment: credit-scoring
-  subject: {NEW}
-  role: risk-manager
-  decision: Withdraw
-  withdraws: credit-scoring-x7k2p
-  rationale: why you decide so
-EOF
-"""
+
+def record(name: str, decision: str, who: str, role: str = "risk-manager", *, counts: bool = True, at: str = "2026-11-22T10:00:00Z", **spec: Any) -> Json:
+    message = spec.pop("message", "so")
+    spec = {"deployment": "credit-scoring", "decision": decision, "subject": NEW, "role": role, "approver": {"username": who}} | spec
+    return {"metadata": {"name": name, "creationTimestamp": at}, "spec": spec, "status": {"counts": counts, "reason": "Counted", "message": message}}
+
+
+def state_of(*controls: Json, reason: str = "Rejected") -> Json:
+    return status(controls=list(controls), pods={}, conditions=[{"type": "Ready", "status": "False", "reason": reason, "message": "no"}])
+
+
+@pytest.mark.parametrize(
+    ("me", "who", "run"), [("dave", "user carol, group risk-managers", "they run"), ("carol", "you, user carol, group risk-managers", "you run")]
+)
+def test_a_rejection_names_its_author_and_the_record_to_take_back(me: str, who: str, run: str) -> None:
+    may = {("risk-manager", Decision.WITHDRAW): WhoMay(("group risk-managers",), known=True)}
+    against = record("credit-scoring-x7k2p", "Reject", "carol")
+    assert text(facts(state_of(REJECTED), records=(against,), who_may=may, me=me)).splitlines()[2:] == [
+        f"      who may: {who}",
+        f"      {run}: kubectl qms withdraw apr/credit-scoring-x7k2p -n lending",
+    ]
+
+
+def test_a_stop_names_who_can_lift_it() -> None:
+    stopped = control("stop", "Fail", "Stopped", "carol stopped it", procedure="")
+    may = {("incident-commander", Decision.RESUME): WhoMay(("user carol",), known=True), ("cto", Decision.RESUME): WhoMay((), known=True)}
+    said = text(facts(state_of(stopped, reason="Stopped"), who_may=may, stop_roles=("incident-commander", "cto")))
+    assert said.splitlines()[2:] == ["      who may: user carol", "      they run: kubectl qms resume credit-scoring -n lending"]
+
+
+def test_a_stop_whose_procedures_may_not_be_read_leaves_open_who_can_lift_it() -> None:
+    stopped = control("stop", "Fail", "Stopped", "carol stopped it", procedure="")
+    assert text(facts(state_of(stopped, reason="Stopped"))).splitlines()[2:] == [
+        "      who may: not you; others (you may not read their bindings)",
+        "      they run: kubectl qms resume credit-scoring -n lending",
+    ]
+
+
+GLASS = control("emergency", "Warn", "EmergencyInForce", "carol broke the glass on 2026-11-22 10:00:00 UTC (apr/credit-scoring-e1): late")
+
+
+@pytest.mark.parametrize(
+    ("people", "me", "said"),
+    [
+        (("user bob", "user carol"), "bob", ["who may: you, user bob", "you run: kubectl qms review credit-scoring -n lending --record credit-scoring-e1"]),
+        (("user carol",), "carol", ["who may: nobody yet"]),
+    ],
+    ids=["somebody else", "nobody but who broke it"],
+)
+def test_an_emergency_is_reviewed_by_somebody_else(people: tuple[str, ...], me: str, said: list[str]) -> None:
+    may = WhoMay(people, known=True, me=True, giver="aiqms-role-risk-manager")
+    both = {("risk-manager", Decision.APPROVE): may, ("risk-manager", Decision.REJECT): may}
+    broken = record("credit-scoring-e1", "Emergency", "carol", "incident-commander")
+    found = text(facts(state_of(GLASS), records=(broken,), who_may=both, me=me)).splitlines()
+    assert [line.strip() for line in found[2:4]][: len(said)] == said
+
+
+def test_an_emergency_that_was_reviewed_asks_for_nothing() -> None:
+    broken = record("credit-scoring-e1", "Emergency", "carol", "incident-commander")
+    review = record("credit-scoring-r1", "Approve", "bob", reviews="credit-scoring-e1")
+    assert "review" not in text(facts(state_of(GLASS), records=(broken, review), me="bob")).splitlines()[2:]
+
+
+def test_approvals_that_end_soon_are_given_anew_by_those_who_gave_them() -> None:
+    serving = {"fingerprint": NEW, "validUntil": "2027-02-20T10:00:00Z", "notice": "7d"}
+    given = [
+        record("apr-1", "Approve", "alice", "model-owner", message="alice approves the current subject as model-owner until 2027-08-20 10:00:00 UTC"),
+        record("apr-2", "Approve", "bob", message="bob approves the current subject as risk-manager until 2027-02-20 10:00:00 UTC"),
+    ]
+    state = status(phase="Running", conditions=READY, controls=[OWNER], serving=serving, pods={"running": 3})
+    assert text(facts(state, records=tuple(given), me="bob")).splitlines()[2:] == [
+        "  … 3 pods run (cleared until 2027-02-20 10:00:00 UTC)",
+        "  ! its approvals end soon",
+        "      who may: you, user bob",
+        "      you run: kubectl qms approve credit-scoring -n lending --renew",
+    ]
+
+
+def test_who_answers_for_what_is_shown_with_who_holds_it_now() -> None:
+    duties = (
+        Duty("RiskManagement", "risk-manager", "high-risk-inference", KNOWN),
+        Duty("DataGovernance", "data-steward", "high-risk-inference", WhoMay((), known=True)),
+        Duty("IncidentReporting", "incident-commander", "high-risk-inference", WhoMay((), known=False)),
     )
+    state = status(phase="Running", conditions=READY, controls=[OWNER], pods={})
+    assert text(facts(state, duties=duties)).splitlines()[2:] == [
+        "",
+        "Responsible (AI Act Art. 17(1)(m))",
+        "    RiskManagement     risk-manager        group risk-managers, user dave",
+        "  ✗ DataGovernance     data-steward        nobody: a finding",
+        "    IncidentReporting  incident-commander  not known (you may not read the bindings)",
+    ]
+
+
+def test_the_revisions_that_judge_are_named() -> None:
+    seen = [{"name": "high-risk-inference", "revision": 7, "enforcement": "Enforce"}, {"name": "trial", "revision": 1, "enforcement": "Audit"}]
+    state = status(phase="Running", conditions=READY, controls=[OWNER], pods={}, procedures=seen)
+    assert text(facts(state)).splitlines()[2:] == ["  … judged by high-risk-inference revision 7, trial revision 1 (Audit)"]
 
 
 def test_a_condition_is_told_where_no_control_says_the_same() -> None:
@@ -268,15 +331,10 @@ def test_the_entry_to_fill_in_fits_the_schema() -> None:
     assert DeploymentSpec.model_validate(step.manifest["spec"]).workloads[0].name == "fraud"
 
 
-def test_the_record_to_create_fits_the_schema() -> None:
-    (step,) = explain(facts(who_may=(("risk-manager", KNOWN),))).steps
-    spec = RecordSpec.model_validate(step.manifest["spec"])
-    assert (spec.subject, spec.role, spec.decision) == (NEW, "risk-manager", Decision.APPROVE)
-
-
 def test_what_is_printed_for_programs_is_plain_and_complete() -> None:
-    dumped = json.loads(json.dumps(explain(facts(who_may=(("risk-manager", KNOWN),))).dump()))
-    assert dumped["controls"][1] == MANAGER | {"role": "risk-manager", "who": ["group risk-managers", "user dave"], "known": True, "me": False}
+    dumped = json.loads(json.dumps(explain(facts(who_may=approvers(KNOWN))).dump()))
+    way = {"role": "risk-manager", "who": ["group risk-managers", "user dave"], "known": True, "me": False, "command": f"{APPROVE} risk-manager", "bind": ""}
+    assert dumped["controls"] == [OWNER | {"way": None}, MANAGER | {"way": way}]
     assert {k: dumped[k] for k in ("namespace", "name", "blocked", "phase", "subject", "changed")} == {
         "namespace": "lending",
         "name": "credit-scoring",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aiqms.api.values import Json
-from aiqms.cli.reading import holders
+from aiqms.cli.holders import holders
 
 RULE: Json = {"apiGroups": ["aiqms.dev"], "resources": ["approvalroles"], "resourceNames": ["risk-manager"], "verbs": ["approve", "reject"]}
 

@@ -64,7 +64,7 @@ def test_orphans(case: Case) -> None:
     found = deleted(case.before, case.at)
     assert found.orphan == (Orphan(since=day(case.at), stop_at=case.stop) if case.kept else None)
     assert {r.pod: r.why for r in found.removals} == dict.fromkeys(case.removed, GONE)
-    assert (found.entries, found.releases, found.told) == ((), (), None)
+    assert (found.entries, found.releases, found.told) == ((), (), ())
     assert found.wake == (case.stop if case.stop and case.stop > day(case.at) else None)
 
 

@@ -66,11 +66,11 @@ CASES = {
     ),
     "a withdrawal of nothing does not": says(
         given(withdraw("alice", "approve-bob")), "withdraw-alice", "NothingToWithdraw",
-        "no Approve or Reject named approve-bob for credit-scoring here: name it in spec.withdraws",
+        "no Approve, Reject or Emergency named approve-bob for credit-scoring here: name it in spec.withdraws",
     ),
     "a withdrawal of a withdrawal does not": says(
         given(approve("alice"), withdraw("alice", "approve-alice"), withdraw("alice", "withdraw-alice", name="twice")), "twice", "NothingToWithdraw",
-        "no Approve or Reject named withdraw-alice for credit-scoring here: name it in spec.withdraws",
+        "no Approve, Reject or Emergency named withdraw-alice for credit-scoring here: name it in spec.withdraws",
     ),
     "what was taken back says by whom": says(
         given(approve("alice"), withdraw("dave", "approve-alice", at=2), withdraw("alice", "approve-alice", at=1)),
@@ -153,7 +153,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_invariant_3_records(case: Case) -> None:
-    message = case.message.replace("{s}", fingerprint(case.of)[:15]).replace("{was}", case.of.records[0].spec.subject[:15])
+    message = case.message.replace("{s}", fingerprint(case.of)[:15]).replace("{was}", (case.of.records[0].spec.subject or "")[:15])
     assert decide(case.of, case.at).records[case.record] == RecordStatus(counts=case.reason == "Counted", reason=case.reason, message=message)
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from aiqms.gate.cel import BY_OPERATOR, GOING, PEOPLE_GROUPS, say
-from aiqms.gate.policy import Check, Policy, rule
+from aiqms.gate.cel import BY_OPERATOR, CREATED, GOING, PEOPLE_GROUPS, held, say
+from aiqms.gate.policy import LABELLED, RECORD_KIND, Check, Policy, rule
+from aiqms.gate.rules import DECISION, EDITOR, LABEL
 
 RECORDS = [rule(["approvalrecords"], ["CREATE"], "aiqms.dev", "*")]
 # What is missing is refused by the schema, later and with a better message.
 ROLE = "object.?spec.?role.orValue('')"
-DECISION = "object.?spec.?decision.orValue('')"
-VERB = f"{DECISION}.lowerAscii()"
+DECISION_MADE = "object.?spec.?decision.orValue('')"
+VERB = f"{DECISION_MADE}.lowerAscii()"
 NOBODY = "aiqms-nobody-holds-this"  # a role that no one is given by name: whoever holds it holds all roles by a wildcard
 GROUPS = "request.userInfo.?groups.orValue([])"
+MARKED = f"object.metadata.?labels[?'{DECISION}']"
+MARK = (  # a Stop stands from the moment at which it is made, operator or not
+    f'({DECISION_MADE} != \'Stop\' ? [] : (has(object.metadata.labels) ? [] : [JSONPatch{{op: "add", path: "/metadata/labels", value: {{}}}}])'
+    f' + [JSONPatch{{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey("{DECISION}"), value: "Stop"}}])'
+)
 MACHINES = "g == 'system:nodes' || g == 'system:serviceaccounts' || g.startsWith('system:serviceaccounts:')"
 
 
@@ -24,14 +30,14 @@ def stamp() -> Policy:
     """Writes the person whom the API server authenticated over whatever the client wrote. A JSON patch: server-side apply may not touch atomic maps."""
     person = (
         f'Object.spec.approver{{username: request.userInfo.username, uid: request.userInfo.?uid.orValue(""), groups: {GROUPS},'
-        f" authorized: {holds(ROLE)} && !{holds(repr(NOBODY))}}}"
+        f" authorized: {holds(ROLE)} && ({DECISION_MADE} == 'Stop' || !{holds(repr(NOBODY))})}}"
     )
     return Policy(
         name="authentic",
         rules=RECORDS,
         where="everywhere",
         acts="true",
-        patch=f'has(object.spec) && type({DECISION}) == string ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] : []',
+        patch=f'has(object.spec) && type({DECISION_MADE}) == string ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] + {MARK} : []',
     )
 
 
@@ -42,7 +48,7 @@ def authentic() -> Policy:
         rules=RECORDS,
         where="everywhere",
         acts="true",
-        variables={"decision": DECISION, "role": ROLE, "holds": holds(ROLE), "everything": holds(f"'{NOBODY}'")},
+        variables={"decision": DECISION_MADE, "role": ROLE, "holds": holds(ROLE), "everything": holds(f"'{NOBODY}'")},
         refuse=[*no_person(), *not_in_role(), *not_as_stamped()],
     )
 
@@ -65,7 +71,7 @@ def not_in_role() -> list[Check]:
         " ask for a RoleBinding to ClusterRole aiqms-role-`variables.role`"
     )
     wildcard = "you hold every role by a wildcard right, which makes nobody an approver: decide with an account that holds this role by name and no wildcard"
-    return [(f"{decides} && !variables.holds", say(lacking)), (f"{decides} && variables.everything", wildcard)]
+    return [(f"{decides} && !variables.holds", say(lacking)), ("!(variables.decision in ['Withdraw', 'Stop']) && variables.everything", wildcard)]
 
 
 def not_as_stamped() -> list[Check]:
@@ -73,10 +79,12 @@ def not_as_stamped() -> list[Check]:
     forged = (
         f"!has({approver}) || {approver}.username != request.userInfo.username || {approver}.?groups.orValue([]) != {GROUPS}"
         f" || {approver}.?uid.orValue('') != request.userInfo.?uid.orValue('')"
-        f" || {approver}.?authorized.orValue(false) != (variables.holds && !variables.everything)"
+        f" || {approver}.?authorized.orValue(false) != (variables.holds && (variables.decision == 'Stop' || !variables.everything))"
     )
+    marked = f"{MARKED} != (variables.decision == 'Stop' ? optional.of('Stop') : optional.none())"
     past = f"spec.expires `string({expires})` is not after now, `string({now})`: give a later time, or leave it out"
     return [
+        (marked, f"label {DECISION} is set by admission, on a Stop: leave it out"),
         (forged, "spec.approver is set by admission: leave it out, and try again"),
         (f"has({expires}) && timestamp({expires}) <= timestamp({now})", say(past)),
     ]
@@ -84,7 +92,9 @@ def not_as_stamped() -> list[Check]:
 
 def records() -> Policy:
     """A record stays as long as its namespace, and nothing but its status changes, which is the operator's."""
-    changed = " || ".join(f"object.?{part} != oldObject.?{part}" for part in ("spec", "metadata.?labels", "metadata.?annotations"))
+    labels = f"dyn({{o}}.metadata.?labels.orValue({{{{}}}})).transformMap(k, v, k != '{DECISION}', v)"
+    changed = " || ".join(f"object.?{part} != oldObject.?{part}" for part in ("spec", "metadata.?annotations"))
+    changed += f" || {labels.format(o='object')} != {labels.format(o='oldObject')} || ({MARKED} != {MARKED.replace('object', 'oldObject')} && !({BY_OPERATOR}))"
     owned = "has(object.metadata.ownerReferences) || has(object.metadata.finalizers)"
     status = f"object.?status != oldObject.?status && !({BY_OPERATOR})"
     return Policy(
@@ -98,4 +108,53 @@ def records() -> Policy:
             (f"request.operation == 'UPDATE' && ({changed})", "a record is immutable, its labels and annotations too: make another record"),
             (f"request.operation == 'UPDATE' && {status}", "the status of a record is written by the AIQMS operator alone"),
         ],
+    )
+
+
+def stopped() -> Policy:
+    """A Stop refuses new pods that are not held, with no operator running: every record that bears the mark is a parameter, and all of them have to agree."""
+    return Policy(
+        name="stopped",
+        rules=[rule(["pods"], ["CREATE"])],
+        selector=LABELLED,
+        param="Allow",
+        param_kind=RECORD_KIND,
+        param_selector={"matchLabels": {DECISION: "Stop"}},
+        refuse=[
+            (
+                f"params.spec.deployment == object.metadata.labels['{LABEL}'] && !{held()}",
+                say("stopped by `params.spec.approver.username` (apr/`params.metadata.name`): see kubectl qms explain aimd/`params.spec.deployment`"),
+            )
+        ],
+    )
+
+
+NAMED = f"object.metadata.?annotations[?'{EDITOR}']"
+FORMER = f"oldObject.metadata.?annotations[?'{EDITOR}']"
+REWRITTEN = f"({CREATED} || object.?spec != oldObject.?spec)"
+AUTHOR = f"({REWRITTEN} ? optional.of(request.userInfo.username) : {FORMER})"
+REGISTER = [rule(["aimodeldeployments"], ["CREATE", "UPDATE"], "aiqms.dev", "*")]
+
+
+def author() -> Policy:
+    """Notes who changed what is to be approved, since managedFields name no user; an update that changes nothing of it keeps the note."""
+    at = f'"/metadata/annotations/" + jsonpatch.escapeKey("{EDITOR}")'
+    whole = '(has(object.metadata.annotations) ? [] : [JSONPatch{op: "add", path: "/metadata/annotations", value: {}}])'
+    put = f'{whole} + [JSONPatch{{op: "add", path: {at}, value: {AUTHOR}.value()}}]'
+    return Policy(
+        name="edited",
+        rules=REGISTER,
+        where="everywhere",
+        acts=f"{NAMED} != {AUTHOR}",
+        patch=f'{AUTHOR}.hasValue() ? {put} : [JSONPatch{{op: "remove", path: {at}}}]',
+    )
+
+
+def edited() -> Policy:
+    """The note is as admission made it."""
+    return Policy(
+        name="edited",
+        rules=REGISTER,
+        where="everywhere",
+        refuse=[(f"{NAMED} != {AUTHOR}", f"annotation {EDITOR} is set by admission: leave it out, and try again")],
     )

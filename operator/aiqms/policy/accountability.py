@@ -1,0 +1,55 @@
+"""Checks on people beside their approvals: a Stop that stands, an Emergency and its review, and who made the last change."""
+
+from __future__ import annotations
+
+from aiqms.api.conditions import Reason
+from aiqms.api.deployment import Result
+from aiqms.api.procedure import SeparationOfDuties, UnknownAuthors
+from aiqms.policy.checks import Facts, Row, row
+from aiqms.policy.emergency import BreakGlass
+from aiqms.policy.facts import Procedure
+from aiqms.policy.stops import missing_to_resume, waits
+from aiqms.policy.words import moment
+
+
+def stop(facts: Facts) -> list[Row]:
+    """A Stop that nobody lifted blocks everything (AI Act Art. 14(4)(e)), also where the procedure that names its role is in Audit: it is a person's order."""
+    if not facts.stops:
+        return []
+    first = facts.stops[0]
+    needed = waits(missing_to_resume(facts.stops[-1], facts.records, facts.given.stop_roles))
+    said = f"{first.person} stopped it on {moment(first.created)} (apr/{first.name}){': ' + first.spec.rationale[:200] if first.spec.rationale else ''}"
+    serves = [f"{o.framework} {o.id}" for p in facts.procedures if p.spec.stop for o in p.spec.stop.obligations]
+    return [row("stop", Result.FAIL, Reason.STOPPED, f"{said}; to go on, a Resume is missing by {needed}", serves=serves)]
+
+
+def emergency(facts: Facts) -> list[Row]:
+    """Each Emergency is said until it is reviewed; one that nobody reviewed in time blocks everything."""
+    return [_glass(facts, p, g) for p in facts.procedures for g in facts.glass.get(p.name, ()) if g.in_force(facts.now) or g.review is None]
+
+
+def _glass(facts: Facts, procedure: Procedure, glass: BreakGlass) -> Row:
+    terms = procedure.spec.emergency
+    serves = [f"{o.framework} {o.id}" for o in terms.obligations] if terms else []
+    who = f"{glass.record.person} broke the glass on {moment(glass.record.created)} (apr/{glass.record.name}): {glass.record.spec.rationale[:200]}"
+    if glass.overdue(facts.now):
+        said = f"{who}; the review was due by {moment(glass.due)}: somebody else who approves makes a record with reviews: {glass.record.name}"
+        return row("emergency", Result.FAIL, Reason.REVIEW_OVERDUE, said, procedure=procedure, serves=serves)
+    review = f"reviewed by {glass.review.person}" if glass.review else f"to be reviewed by somebody else until {moment(glass.due)}"
+    reason = Reason.EMERGENCY_IN_FORCE if glass.in_force(facts.now) else Reason.REVIEW_PENDING
+    return row("emergency", Result.WARN, reason, f"{who}; until {moment(glass.until)}; {review}", procedure=procedure, serves=serves)
+
+
+def editors(facts: Facts) -> list[Row]:
+    """Where approvers have to differ from who changed what they approve, that person has to be known."""
+    asking = [p for p in facts.procedures if p.spec.approvals.separation_of_duties is SeparationOfDuties.DISTINCT_FROM_EDITORS]
+    return [_author(facts, p) for p in asking]
+
+
+def _author(facts: Facts, procedure: Procedure) -> Row:
+    if facts.given.editor:
+        return row("approvals/author", Result.PASS, Reason.AUTHOR_KNOWN, f"{facts.given.editor} made the last change", procedure=procedure)
+    refused = procedure.spec.approvals.unknown_authors is UnknownAuthors.REFUSED
+    said = "a service account made the last change of the register entry, so nobody knows whose it was"
+    how = ": have a person apply it" if refused else ": approvers ask who proposed it"
+    return row("approvals/author", Result.FAIL if refused else Result.WARN, Reason.AUTHOR_UNKNOWN, said + how, procedure=procedure)

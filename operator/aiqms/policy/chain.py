@@ -1,0 +1,32 @@
+"""The chain of checks: what is asked of a deployment, in the order in which a person reads the answers. The list is the documentation."""
+
+from __future__ import annotations
+
+from aiqms.policy import accountability, checks
+from aiqms.policy.checks import Check, Facts, Row
+
+CHAIN: list[Check] = [
+    accountability.stop,
+    checks.risk_class,
+    checks.lifecycle,
+    checks.procedures,
+    checks.review,
+    checks.workloads,
+    checks.inputs,
+    checks.model,
+    checks.room,
+    accountability.emergency,
+    accountability.editors,
+    checks.approvals,
+]
+SHOWN: list[Check] = [checks.class_lowered, checks.pods]  # looked at once it is decided what is cleared, which they do not change
+
+
+def judged(facts: Facts) -> list[Row]:
+    """The rows that decide what is cleared, in the chain's order."""
+    return [row for check in CHAIN for row in check(facts)]
+
+
+def shown(facts: Facts) -> list[Row]:
+    """The rows that are shown beside them."""
+    return [row for check in SHOWN for row in check(facts)]
