@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from aiqms.gate.rules import DECISION, EDITOR, GOVERNED
+from aiqms.gate.rules import DECISION, EDITORS, GOVERNED
 from tests.e2e.conftest import RBAC, ROLES, binding
 from tests.e2e.given import NAME, UNSEEN, Place, held, placed, record, refused, registered, template, ungoverned, within, workload
 from tests.testbed.api import Json
@@ -448,10 +448,10 @@ class TestEditors:
 
     @pytest.fixture
     def edited(self, place: Place) -> Callable[[], str]:
-        return lambda: str(place.entry["metadata"]["annotations"][EDITOR])
+        return lambda: str(place.entry["metadata"]["annotations"][EDITORS])
 
     def test_the_note_names_who_changed_the_spec_and_nobody_forges_it(self, place: Place, edited: Callable[[], str]) -> None:
-        forged = {EDITOR: "carol"}
+        forged = {EDITORS: "carol"}
         mallory, admin = place.by("mallory"), place.admin
         made = registered(place.namespace)
         made["metadata"]["annotations"] = forged
@@ -462,24 +462,25 @@ class TestEditors:
             {"apiVersion": made["apiVersion"], "kind": made["kind"], "metadata": made["metadata"] | {"annotations": forged}}, manager="forger", force=True
         )
         assert edited() == "mallory"
-        for patch in ({EDITOR: "carol"}, {EDITOR: None}):
+        for patch in ({EDITORS: "carol"}, {EDITORS: None}):
             admin.patch("aimd", NAME, {"metadata": {"annotations": patch}}, place.namespace)
             assert edited() == "mallory"
         admin.patch("aimd", NAME, [{"op": "remove", "path": "/metadata/annotations"}], place.namespace)
         assert edited() == "mallory"
 
+        both = "mallory\nadmin"
         admin.patch("aimd", NAME, {"metadata": {"annotations": forged}, "spec": {"lifecycle": "Retired"}}, place.namespace)
-        assert edited() == "admin"
+        assert edited() == both
         mallory.apply(registered(place.namespace, lifecycle="Active") | {"metadata": made["metadata"] | {"annotations": forged}}, force=True)
-        assert edited() == "mallory"
+        assert edited() == both
         whole = place.entry
         whole["metadata"]["annotations"] = {}
         admin.replace(whole)
-        assert edited() == "mallory"
+        assert edited() == both
         admin.apply(registered(place.namespace), manager="another", force=True)
-        assert edited() == "mallory", "an apply that changes nothing of the spec keeps the note"
+        assert edited() == both, "an apply that changes nothing of the spec keeps the note"
 
-    def test_whoever_edited_last_approves_nothing_until_somebody_else_edits(self, place: Place, edited: Callable[[], str]) -> None:
+    def test_whoever_edited_approves_nothing_until_others_approved_and_somebody_else_edits(self, place: Place, edited: Callable[[], str]) -> None:
         place.govern(approvals={"separationOfDuties": "DistinctFromEditors"})
         give(place, "alice", "admin")
         place.awaited(lambda: place.by("alice").may("create", "aimodeldeployments", place.namespace, group="aiqms.dev"), "alice registers")
@@ -488,11 +489,26 @@ class TestEditors:
         name = place.decide("alice")
         place.await_verdict(name, False, "SubmitterMayNotApprove")
         place.await_pods(held=1)
-        assert place.control("approvals/author") == ("Pass", "AuthorKnown")
+        assert place.control("register/author") == ("Pass", "AuthorKnown")
 
-        place.by("mallory").patch("aimd", NAME, {"spec": {"owner": {"contact": "mallory@bank.example"}}}, place.namespace)
-        assert edited() == "mallory"
+        mallory = place.by("mallory")
+        mallory.patch("aimd", NAME, {"spec": {"intendedPurpose": "Score mortgages"}}, place.namespace)
+        assert edited() == "alice\nmallory", "what alice changed is approved by nobody yet"
+        place.awaited(lambda: place.control("register/author") == ("Pass", "AuthorKnown"), "both are known")
+        mine = place.decide("alice")
+        place.await_verdict(mine, False, "SubmitterMayNotApprove")
+
+        place.govern(approvals={"separationOfDuties": "DistinctPeople", "since": 1}, revision=2)
+        place.await_verdict(mine, True, "Counted")
         place.await_pods(running=1)
+        place.await_phase("Running", "Approved")
+        mallory.patch("aimd", NAME, {"spec": {"owner": {"contact": "mallory@bank.example"}}}, place.namespace)
+        assert edited() == "alice\nmallory", "nothing of what is approved changed, so who made it stays noted"
+        place.await_phase("Running", "Approved")
+        mallory.patch("aimd", NAME, {"spec": {"intendedPurpose": "Score loans"}}, place.namespace)
+        assert edited() == "mallory", "a change of what others approved begins anew"
+        place.govern(approvals={"separationOfDuties": "DistinctFromEditors", "since": 1}, revision=3)
+        name = place.decide("alice")
         place.await_verdict(name, True, "Counted")
 
     def test_a_service_account_is_no_known_author(self, place: Place, edited: Callable[[], str]) -> None:
@@ -509,7 +525,7 @@ class TestEditors:
 
         place.govern(approvals={"separationOfDuties": "DistinctFromEditors", "since": 1}, revision=2)
         place.await_pods(running=1)
-        assert place.control("approvals/author") == ("Warn", "AuthorUnknown")
+        assert place.control("register/author") == ("Warn", "AuthorUnknown")
         assert place.condition("Approved")["status"] == "True"
 
 

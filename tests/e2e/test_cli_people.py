@@ -292,8 +292,8 @@ class TestRefusals:
             binding(place.namespace, "aiqms-role-model-owner", "lending-platform") | {"metadata": {"name": "editors-too", "namespace": place.namespace}}
         )
         eventually(lambda: place.by("mallory").may("approve", "approvalroles", place.namespace, name="model-owner", group="aiqms.dev"), within=30, what="bound")
-        place.awaited(lambda: place.control("approvals/author") == ("Pass", "AuthorKnown"), "the author is known")
-        assert f"you last changed {NAME}, and the procedure wants others to approve it" in approve(place, "mallory", subject, code=NO)
+        place.awaited(lambda: place.control("register/author") == ("Pass", "AuthorKnown"), "the author is known")
+        assert f"you changed {NAME}, and the procedure wants others to approve it" in approve(place, "mallory", subject, code=NO)
         assert pending(place, "mallory") == []
         assert records(place) == []
 

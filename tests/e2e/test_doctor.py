@@ -139,8 +139,22 @@ def test_an_auditor_is_told_what_could_not_be_checked_and_nothing_of_it_is_passe
     for row in rows:
         by_result.setdefault(row["result"], set()).add(row["check"])
     assert by_result == {
-        "Ok": {"kubernetes", "versions", "crds", "policies", "values", "operator", "operator-rights", "powers", "clearances", "status", "pods", "namespaces"},
-        "Unknown": {"probes", "lease"},
+        "Ok": {
+            "kubernetes",
+            "versions",
+            "crds",
+            "policies",
+            "values",
+            "operator",
+            "operator-rights",
+            "powers",
+            "clearances",
+            "status",
+            "pods",
+            "namespaces",
+            "lease",
+        },
+        "Unknown": {"probes"},
     }
     (pod, *_) = [row for row in rows if row["about"] == "registered"]
     assert pod["message"] == f"a GPU pod without the label: you may not create pods in {NAMESPACE} (in {NAMESPACE})"

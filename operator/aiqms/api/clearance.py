@@ -28,7 +28,7 @@ class Term(Model):
 class Entry(Model):
     """A template that admission lets through until validUntil, or `audit`: every pod of that deployment passes.
 
-    editors: who last changed what was cleared, where that is known.
+    editors: the people who changed what was cleared, as far as they are known.
     superseded: since when another subject is the current one. components, riskClass: of the subject, for what changed since.
     inputs: digest of each object that the template takes env, files or devices from, or `absent`; rotating: Secrets whose values may change.
     """
@@ -42,7 +42,7 @@ class Entry(Model):
     components: Annotated[dict[Annotated[str, Field(max_length=32)], Digest], Field(max_length=8)] | None = None
     risk_class: RiskClass | None = None
     terms: Annotated[list[Term], Field(max_length=32)] | None = None
-    editors: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=8)] | None = None
+    editors: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=1024)] | None = None
     inputs: Annotated[dict[InputName, Annotated[str, Field(max_length=80)]], Field(max_length=256)] | None = None
     rotating: Annotated[list[InputName], Field(max_length=256)] | None = None
     template: dict[str, Any] | None = None

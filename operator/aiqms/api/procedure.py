@@ -33,7 +33,7 @@ class SecretInputs(StrEnum):
 
 
 class SeparationOfDuties(StrEnum):
-    """DistinctPeople: nobody fills two places of one procedure. DistinctFromEditors: nor does who last changed what is approved."""
+    """DistinctPeople: nobody fills two places of one procedure. DistinctFromEditors: nor does who changed what is approved since it was last approved."""
 
     NONE = "None"
     DISTINCT_PEOPLE = "DistinctPeople"
@@ -41,7 +41,7 @@ class SeparationOfDuties(StrEnum):
 
 
 class UnknownAuthors(StrEnum):
-    """What it means that a service account made the last change, so that nobody knows whose it was."""
+    """What it means that a service account changed the register entry since it was last approved, so that nobody knows whose change that was."""
 
     WARNED = "Warned"
     REFUSED = "Refused"

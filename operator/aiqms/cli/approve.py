@@ -157,7 +157,7 @@ def refuse_early(case: Case, about: str, role: str, *, renew: bool) -> None:
     if before and not renew:
         raise NotDone(f"{_already(before)}; to approve again before that ends, add --renew")
     if about == case.fingerprint and cases.barred(case, role):
-        raise NotDone(f"you last changed {case.name}, and the procedure wants others to approve it: another {role} has to")
+        raise NotDone(f"you changed {case.name}, and the procedure wants others to approve it: another {role} has to")
 
 
 def _known_role(case: Case, about: str, role: str) -> None:

@@ -12,10 +12,10 @@ from aiqms.cli.connection import Connection
 from aiqms.cli.reading import deployment_of, procedures_of, records_of
 from aiqms.cli.rights import Rights, whoami
 from aiqms.cli.times import end_in
-from aiqms.gate.rules import EDITOR
+from aiqms.gate.rules import EDITORS
+from aiqms.policy.accountability import AUTHOR
 
 ANNOUNCED = timedelta(days=14)  # how long before its end a permission is said to lapse
-ASKS_EDITORS = "approvals/author"  # the control of procedures under DistinctFromEditors
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Case:
         return bool(self.deployment) and self.status.get("observedGeneration", 0) < (self.deployment or {})["metadata"].get("generation", 0)
 
     @property
-    def editor(self) -> str:
-        """Who last changed the register entry, as admission noted it."""
-        return str(((self.deployment or {}).get("metadata", {}).get("annotations") or {}).get(EDITOR, ""))
+    def editors(self) -> list[str]:
+        """Who changed the register entry since it was last approved, as admission noted it."""
+        return str(((self.deployment or {}).get("metadata", {}).get("annotations") or {}).get(EDITORS, "")).split("\n")
 
     @property
     def notice(self) -> str:
@@ -154,10 +154,10 @@ def ending(records: Iterable[Json] | None, status: Json) -> list[Json]:
 
 
 def barred(case: Case, role: str) -> bool:
-    """Whether the person last changed what is approved, and every procedure that names the role wants others to approve."""
+    """Whether the person changed what is approved, and every procedure that names the role wants others to approve."""
     naming = {p.procedure for p in case.places if p.role == role}
-    strict = {c.get("procedure") for c in case.status.get("controls") or [] if c["id"] == ASKS_EDITORS}
-    return bool(naming) and case.editor == case.me and naming <= strict
+    strict = {c.get("procedure") for c in case.status.get("controls") or [] if c["id"] == AUTHOR}
+    return bool(naming) and case.me in case.editors and naming <= strict
 
 
 def elsewhere(case: Case, role: str) -> str:

@@ -28,7 +28,7 @@ gives those that read).
 Ends with 0 if all is well, 1 if something was found, 3 if nothing was found but a check could not be made, or the cluster could not be asked."""
 MARKS = {Result.OK: "✓", Result.FOUND: "✗", Result.UNKNOWN: "?", Result.ACCEPTED: "–"}
 STYLES = {Result.OK: "green", Result.FOUND: "red", Result.UNKNOWN: "yellow", Result.ACCEPTED: "dim"}
-READ_IT = "have it granted (ClusterRole aiqms-auditor gives all of this but the Lease), or run doctor with an account that may"
+READ_IT = "have it granted (ClusterRole aiqms-auditor gives all of this), or run doctor with an account that may"
 
 
 @dataclass(frozen=True)

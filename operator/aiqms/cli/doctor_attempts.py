@@ -11,7 +11,7 @@ from aiqms.api.crds import DEPLOYMENT, RECORD
 from aiqms.api.values import API_VERSION, GROUP
 from aiqms.cli.connection import Refused
 from aiqms.cli.doctor_reading import OURS, Cluster, deployment_of, held, labels
-from aiqms.gate.rules import CLEARANCE, DECISION, EDITOR, GOVERNED, LABEL, SUBJECT
+from aiqms.gate.rules import CLEARANCE, DECISION, EDITORS, GOVERNED, LABEL, SUBJECT
 
 DIGEST = f"sha256:{'0' * 64}"
 MERGE, JSON_PATCH = "application/merge-patch+json", "application/json-patch+json"
@@ -81,7 +81,7 @@ def entry(namespace: str) -> Attempt:
         "model": {"name": "doctor", "version": "1", "uri": "oci://doctor/doctor", "digest": DIGEST},
         "workloads": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "doctor"}],
     }
-    body = {"apiVersion": API_VERSION, "kind": DEPLOYMENT.kind, "metadata": {"name": nobody(), "annotations": {EDITOR: FORGED}}, "spec": spec}
+    body = {"apiVersion": API_VERSION, "kind": DEPLOYMENT.kind, "metadata": {"name": nobody(), "annotations": {EDITORS: FORGED}}, "spec": spec}
     return Attempt("POST", f"{OURS}/namespaces/{namespace}/aimodeldeployments", body)
 
 

@@ -11,7 +11,7 @@ from aiqms.cli.connection import Refused
 from aiqms.cli.doctor_attempts import FORGED, Attempt, everywhere, once
 from aiqms.cli.doctor_reading import Answer, Cluster
 from aiqms.cli.doctor_rows import Result, Row, found, ok, plainly, unknown
-from aiqms.gate.rules import EDITOR, GATE, GOVERNED
+from aiqms.gate.rules import EDITORS, GATE, GOVERNED
 from aiqms.policy.words import plural
 
 REFUSED_BY = re.compile(r"olicy '(aiqms-[a-z-]+)'")
@@ -78,7 +78,7 @@ def stamped(probe: Probe, answer: Answer) -> Row:
     """What the client wrote has to be overwritten."""
     if answer.code >= 400:
         return unknown(f"{probe.what}: {answer.message}", ASK_OTHERS)
-    author = (answer.body["metadata"].get("annotations") or {}).get(EDITOR)
+    author = (answer.body["metadata"].get("annotations") or {}).get(EDITORS)
     return found(f"{probe.what} is believed", WRONG) if author in (None, FORGED) else ok(f"{probe.what} is overwritten with the real one")
 
 

@@ -33,7 +33,7 @@ Ends with 0 if the record was made and counts, 1 if it was refused, was not made
 3 if the cluster could not be asked."""
 REVIEW = """Reviews an emergency afterwards, as somebody else than who broke the glass, in a role that approves.
 
-With --reject the review says that it should not have been. Either is the review that the procedure demands.
+With --reject the review says that it should not have been, which ends it. Either is the review that the procedure demands.
 
 Ends with 0 if the record was made and counts, 1 if it was refused, was not made or does not count, 2 on wrong usage,
 3 if the cluster could not be asked."""

@@ -18,7 +18,7 @@ from aiqms.cli.offline import MALFORMED, namespace_labels
 from aiqms.gate.defaults import defaulted
 from aiqms.gate.normal import inputs
 from aiqms.gate.policies.advise import ROLLOUTS
-from aiqms.gate.rules import ALWAYS_EXEMPT, EDITOR, GATE, GOVERNED, LABEL, MODEL, SUBJECT, Rules
+from aiqms.gate.rules import ALWAYS_EXEMPT, EDITORS, GATE, GOVERNED, LABEL, MODEL, SUBJECT, Rules
 from aiqms.gate.workload import BY_KIND, pod_of
 from aiqms.policy.procedures import applies
 
@@ -321,8 +321,8 @@ def set_by_hand(lint: Linted) -> Iterator[Found]:
             message = "a pod with nodeName cannot be held, so it is refused until it is cleared: use nodeSelector or affinity"
             yield work.found(("spec", "nodeName"), message)
     for entry in lint.register:
-        if EDITOR in mapping(entry.obj["metadata"].get("annotations")):
-            yield entry, ("metadata", "annotations", EDITOR), f"annotation {EDITOR} is set by admission alone: remove it"
+        if EDITORS in mapping(entry.obj["metadata"].get("annotations")):
+            yield entry, ("metadata", "annotations", EDITORS), f"annotation {EDITORS} is set by admission alone: remove it"
 
 
 def governed(lint: Linted) -> Iterator[Found]:

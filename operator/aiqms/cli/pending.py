@@ -102,7 +102,7 @@ def _task(case: Case, what: str, role: str, why: str, command_: str, *, subject:
 
 
 def approvals(case: Case) -> Iterator[Task]:
-    """Approvals that are missing and that this person could give: not where they count already, or last changed what is approved."""
+    """Approvals that are missing and that this person could give: not where they count already, or changed what is approved."""
     blocked = {c["id"].removeprefix("approvals/") for c in case.status.get("controls") or [] if c["reason"] == "Rejected"}
     for role in cases.helpful(case, [r for r in cases.waiting(case) if r not in blocked]) if case.fingerprint else ():
         short_of = [p for p in case.places if p.role == role and p.short]

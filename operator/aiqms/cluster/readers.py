@@ -17,7 +17,7 @@ from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
 from aiqms.gate.normal import inputs, template
-from aiqms.gate.rules import DECISION, EDITOR, GATE, GOVERNED, LABEL, SUBJECT, Rules
+from aiqms.gate.rules import DECISION, EDITORS, GATE, GOVERNED, LABEL, SUBJECT, Rules
 from aiqms.gate.workload import pod_of
 from aiqms.policy.facts import Broken, Procedure, Record
 from aiqms.policy.subject import digest
@@ -51,13 +51,13 @@ class NamespaceSeen:
 
 @dataclass(frozen=True)
 class DeploymentSeen:
-    """An AIModelDeployment. stored: its status as it lies in the API server; editor: the person who last changed its spec, if it was one."""
+    """An AIModelDeployment. stored: its status as it lies in the API server; editors: who changed its spec since it was approved, as admission noted."""
 
     uid: str
     generation: int
     spec: DeploymentSpec | Broken
     stored: Json
-    editor: str = ""
+    editors: tuple[str, ...] = ()
 
     @cached_property
     def status(self) -> DeploymentStatus:
@@ -174,9 +174,8 @@ def namespace(raw: Json) -> NamespaceSeen:
 def deployment(raw: Json) -> DeploymentSeen:
     """Of an AIModelDeployment."""
     metadata = raw["metadata"]
-    editor = (metadata.get("annotations") or {}).get(EDITOR, "")
-    person = "" if editor.startswith("system:") else editor
-    return DeploymentSeen(metadata["uid"], metadata["generation"], parsed(DeploymentSpec, raw["spec"], "spec"), raw.get("status") or {}, person)
+    editors = tuple((metadata.get("annotations") or {}).get(EDITORS, "").split("\n"))
+    return DeploymentSeen(metadata["uid"], metadata["generation"], parsed(DeploymentSpec, raw["spec"], "spec"), raw.get("status") or {}, editors)
 
 
 def procedure(raw: Json) -> Procedure | Broken:

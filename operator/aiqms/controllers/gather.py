@@ -127,7 +127,7 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         orphan=view.stored.orphans.get(name),
         unreadable="; ".join(filter(None, (unread, _broken_records(view, name)))),
         stop_roles=_stop_roles(applying) or _stop_roles(_everywhere(view.caches)),
-        editor=seen.editor,
+        editors=seen.editors,
         clearance_bytes=view.clearance.size if view.clearance else 0,
         before=seen.status,
     )

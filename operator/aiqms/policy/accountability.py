@@ -1,4 +1,4 @@
-"""Checks on people beside their approvals: a Stop that stands, an Emergency and its review, and who made the last change."""
+"""Checks on people beside their approvals: a Stop that stands, an Emergency and its review, and who made the changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from aiqms.policy.emergency import BreakGlass
 from aiqms.policy.facts import Procedure
 from aiqms.policy.stops import missing_to_resume, waits
 from aiqms.policy.words import moment
+
+AUTHOR = "register/author"
 
 
 def stop(facts: Facts) -> list[Row]:
@@ -41,15 +43,16 @@ def _glass(facts: Facts, procedure: Procedure, glass: BreakGlass) -> Row:
 
 
 def editors(facts: Facts) -> list[Row]:
-    """Where approvers have to differ from who changed what they approve, that person has to be known."""
+    """Where approvers have to differ from those who changed what they approve, these have to be known."""
     asking = [p for p in facts.procedures if p.spec.approvals.separation_of_duties is SeparationOfDuties.DISTINCT_FROM_EDITORS]
     return [_author(facts, p) for p in asking]
 
 
 def _author(facts: Facts, procedure: Procedure) -> Row:
-    if facts.given.editor:
-        return row("approvals/author", Result.PASS, Reason.AUTHOR_KNOWN, f"{facts.given.editor} made the last change", procedure=procedure)
+    people = " and ".join(facts.given.people)
+    if facts.given.editors and facts.given.people == facts.given.editors:
+        return row(AUTHOR, Result.PASS, Reason.AUTHOR_KNOWN, f"changed by {people} since it was last approved", procedure=procedure)
     refused = procedure.spec.approvals.unknown_authors is UnknownAuthors.REFUSED
-    said = "a service account made the last change of the register entry, so nobody knows whose it was"
-    how = ": have a person apply it" if refused else ": approvers ask who proposed it"
-    return row("approvals/author", Result.FAIL if refused else Result.WARN, Reason.AUTHOR_UNKNOWN, said + how, procedure=procedure)
+    said = f"a service account{f' (beside {people})' if people else ''} changed the register entry since it was last approved, so nobody knows whose that was"
+    how = ": have a person register it, or go back to what was approved and have a person change it" if refused else ": approvers ask who proposed it"
+    return row(AUTHOR, Result.FAIL if refused else Result.WARN, Reason.AUTHOR_UNKNOWN, said + how, procedure=procedure)

@@ -120,7 +120,7 @@ class Quorum:
 
 
 def quorum(term: Term, records: Records, *, fingerprint: str, now: datetime, editors: Collection[str] = ()) -> Quorum:
-    """The most places that can be filled now, by those who hold the longest where all can. editors: who last changed the subject, where known."""
+    """The most places that can be filled now, by those who hold the longest where all can. editors: the people who changed the subject, where known."""
     lasting = _lasting(term, _counting(term, records, fingerprint, editors))
     end = _end(term, lasting)
     return Quorum(term=term, filled=_fill(term, lasting, at=_before(end) if end and now < end else now), until=end)
@@ -132,7 +132,7 @@ def valid_until(term: Term, records: Records, *, fingerprint: str, editors: Coll
 
 
 def _counting(term: Term, records: Records, fingerprint: str, editors: Collection[str]) -> Sequence[Record]:
-    """Approvals that may fill a place: under DistinctFromEditors none by who last changed what is approved."""
+    """Approvals that may fill a place: under DistinctFromEditors none by who changed what is approved."""
     found = records.approvals.get(fingerprint, ())
     barred = editors if term.separation_of_duties is SeparationOfDuties.DISTINCT_FROM_EDITORS else ()
     return [r for r in found if r.person not in barred]

@@ -24,7 +24,7 @@ LIMIT = 32  # entries of one deployment, as the CRD has it
 class Current:
     """The current subject, judged. until: the end of its permission, None while it has none. audit: only procedures in Audit apply.
 
-    stopped: a Stop stands, or an Emergency went without its review: nothing is permitted. editors: who last changed what is approved, where known.
+    stopped: a Stop stands, or an Emergency went without its review: nothing is permitted. editors: who changed what is approved, where known.
     """
 
     subject: Subject | None

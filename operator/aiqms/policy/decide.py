@@ -55,8 +55,9 @@ def _stops(given: Input, records: Records) -> list[Record]:
     return standing_stops(records, given.stop_roles) if given.governed else []
 
 
-def _editors(given: Input) -> tuple[str, ...]:
-    return (given.editor,) if given.editor else ()
+def _editors(given: Input, fingerprint: str) -> tuple[str, ...]:
+    """Who made a subject what it is: those noted now, and those known of it when it was cleared, should the deployment have gone back to it."""
+    return tuple(sorted({*given.people, *(name for e in given.entries if e.fingerprint == fingerprint for name in e.editors or ())}))
 
 
 def _ordered(given: Input) -> Input:
@@ -81,10 +82,10 @@ def _standing(given: Input, entries: Sequence[Kept], records: Records, own: Mapp
         for fingerprint, e in live.items()
         if fingerprint not in own
     }
-    editors = {fingerprint: e.editors or [] for fingerprint, e in live.items()} | dict.fromkeys(own, _editors(given))
+    editors = {fingerprint: e.editors or [] for fingerprint, e in live.items()} | {of: _editors(given, of) for of in own}
     seen = {e.fingerprint for e in (*given.entries, *(k.entry for k in entries)) if e.fingerprint}
     current = next(iter(own), None)
-    return Standing(records, current, quorums={**quorums, **own}, seen=seen, now=now, stop_roles=given.stop_roles, editors=editors)
+    return Standing(records, current, quorums={**quorums, **own}, seen=seen, now=now, stop_roles=given.stop_roles, editors=editors, governed=given.governed)
 
 
 def _carried_out(given: Input, answer: DeploymentStatus, entries: Sequence[Kept], at: Standing, *, halt: str) -> Decision:
@@ -124,7 +125,7 @@ def _why(pod: PodFacts, given: Input, answer: DeploymentStatus) -> str:
 def deregistered(given: Input, now: datetime) -> Decision:
     """For a name that pods, records or the Clearance bear and the register does not: its entries go at once; pods that run are stopped as onLapse says."""
     records = sifted(given.records)
-    said, halt = {r.name: unregistered(r, records, given.stop_roles) for r in given.records}, _order(_stops(given, records))
+    said, halt = {r.name: unregistered(r, records, given.stop_roles, governed=given.governed) for r in given.records}, _order(_stops(given, records))
     if not given.governed:
         return Decision(status=DeploymentStatus(), records=said, marks=_marks(given, records))
     since = given.orphan or Orphan(since=now.replace(microsecond=0), stop_at=orphan_stop(given.entries, now))
@@ -138,7 +139,8 @@ def ready(given: Input, spec: DeploymentSpec, records: Records, now: datetime) -
     """The subject and its quorums, worked out once for all checks."""
     applying = tuple(p for p in given.procedures if isinstance(p, Procedure))
     found = _last_known(given) if _unreadable(given) else subject(spec, workloads=given.workloads, procedures=applying)
-    fingerprint, by = found.fingerprint if found else "", _editors(given)
+    fingerprint = found.fingerprint if found else ""
+    by = _editors(given, fingerprint)
     return Facts(
         given=given,
         spec=spec,
@@ -199,7 +201,7 @@ def _current(facts: Facts, rows: Sequence[Row]) -> Current:
         risk_class=facts.spec.risk_class,
         audit=facts.audit,
         stopped=bool(_halt(facts)),
-        editors=_editors(facts.given),
+        editors=_editors(facts.given, facts.subject.fingerprint) if facts.subject else (),
     )
 
 

@@ -1,4 +1,7 @@
-"""Emergency: one person clears one subject for a while; somebody else reviews that in time, or everything stops (break-glass)."""
+"""Emergency: one person clears one subject for a while; somebody else reviews that in time, or everything stops (break-glass).
+
+A review that rejects ends it.
+"""
 
 from __future__ import annotations
 
@@ -50,12 +53,13 @@ def _unreviewed_at(earlier: BreakGlass, at: datetime) -> bool:
 
 def _of(procedure: Procedure, terms: Emergency, record: Record, records: Records) -> BreakGlass:
     taken = records.withdrawn.get(record.name)
-    ends = (later(record.created, terms.max_duration), record.spec.expires or FOREVER, taken.created if taken else FOREVER)
-    review = review_of(record, records, {r.role for r in procedure.spec.approvals.roles})
-    return BreakGlass(procedure.name, record, min(ends), later(record.created, terms.review_within), review)
+    reviews = reviews_of(record, records, {r.role for r in procedure.spec.approvals.roles})
+    refused = next((r for r in reviews if r.spec.decision is Decision.REJECT), None)
+    ends = [later(record.created, terms.max_duration), record.spec.expires, taken and taken.created, refused and refused.created]
+    return BreakGlass(procedure.name, record, min(e for e in ends if e), later(record.created, terms.review_within), next(iter(reviews), None))
 
 
-def review_of(emergency: Record, records: Records, reviewers: Collection[str]) -> Record | None:
-    """The first review by somebody else who holds a role that approves; one made before the emergency looked at nothing."""
+def reviews_of(emergency: Record, records: Records, reviewers: Collection[str]) -> list[Record]:
+    """The reviews by others who hold a role that approves, oldest first; one made before the emergency looked at nothing."""
     found = (r for r in records.reviews.get(emergency.name, ()) if r.created >= emergency.created)
-    return next((r for r in found if r.spec.role in reviewers and r.person != emergency.person), None)
+    return [r for r in found if r.spec.role in reviewers and r.person != emergency.person]

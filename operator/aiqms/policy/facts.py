@@ -96,7 +96,7 @@ class Input:
     unreadable: why something that its pods read, or a record, could not be read; empty where everything could.
     clearance_bytes: the namespace's Clearance as JSON.
     stop_roles: procedure -> roles that can stop it, none for one that cannot be read; of every procedure there is where none applies.
-    editor: who last changed the register entry's spec, as admission stamped it; empty where nobody knows.
+    editors: who changed the register entry's spec since it was last approved, as admission noted it; an empty name for somebody unknown.
     """
 
     namespace: str
@@ -113,7 +113,13 @@ class Input:
     unreadable: str = ""
     clearance_bytes: int = 0
     stop_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    editor: str = ""
+    editors: tuple[str, ...] = ()
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Those of the editors who are people."""
+        return tuple(e for e in self.editors if e and not e.startswith("system:"))
+
     before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
 

@@ -23,7 +23,7 @@ _SEEN = (Reason.COUNTED, Reason.SUBJECT_SUPERSEDED, Reason.EXPIRED, Reason.SAME_
 class Standing:
     """What records are held against: the current subject, and the quorums of it and of what is cleared beside it, by fingerprint.
 
-    seen: the fingerprints of other subjects that were cleared before. editors: who last changed each. glass: the Emergencies that count.
+    seen: the fingerprints of other subjects that were cleared before. editors: who changed each. glass: the Emergencies that count.
     """
 
     records: Records
@@ -34,6 +34,7 @@ class Standing:
     stop_roles: StopRoles = field(default_factory=dict)
     editors: Mapping[str, Collection[str]] = field(default_factory=dict)
     glass: Sequence[BreakGlass] = ()
+    governed: bool = True
 
     def naming(self, record: Record) -> list[Quorum]:
         """The quorums of the record's subject that name its role."""
@@ -51,7 +52,7 @@ def verdict(record: Record, at: Standing) -> RecordStatus:
         case Decision.WITHDRAW:
             return _withdrawal(record, at)
         case Decision.STOP | Decision.RESUME:
-            return order(record, at.records, at.stop_roles)
+            return order(record, at.records, at.stop_roles, governed=at.governed)
         case Decision.EMERGENCY:
             return next((no for check in _EMERGENCY if (no := check(record, at))), None) or _broke(record, at)
     if record.spec.reviews:
@@ -59,10 +60,10 @@ def verdict(record: Record, at: Standing) -> RecordStatus:
     return next((no for check in _CHAIN if (no := check(record, at))), None) or _counted(record, at)
 
 
-def unregistered(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
+def unregistered(record: Record, records: Records, roles: StopRoles, *, governed: bool) -> RecordStatus:
     """For a record whose deployment is not in the register: Stop and Resume count all the same."""
     if record.spec.decision in (Decision.STOP, Decision.RESUME):
-        return order(record, records, roles)
+        return order(record, records, roles, governed=governed)
     return _no(
         Reason.DEPLOYMENT_UNKNOWN,
         f"no AIModelDeployment {record.spec.deployment} in this namespace: it counts when one with subject {short(record.spec.subject)} appears",
@@ -89,11 +90,11 @@ def _counted(record: Record, at: Standing) -> RecordStatus:
     return _yes(f"{record.person} {what} {which} as {record.spec.role}{tail}")
 
 
-def order(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
+def order(record: Record, records: Records, roles: StopRoles, *, governed: bool) -> RecordStatus:
     """A Stop or a Resume, which are about the deployment whatever its subject."""
     if not authentic(record):
         return _without_role(record)
-    return _stop(record, records, roles) if record.spec.decision is Decision.STOP else _resume(record, records, roles)
+    return _stop(record, records, roles, governed=governed) if record.spec.decision is Decision.STOP else _resume(record, records, roles)
 
 
 def _not_named(record: Record, roles: StopRoles) -> RecordStatus:
@@ -101,7 +102,7 @@ def _not_named(record: Record, roles: StopRoles) -> RecordStatus:
     return _no(Reason.ROLE_NOT_REQUIRED, f"no procedure names {record.spec.role} under stop.roles; they name: {', '.join(named) or 'none'}")
 
 
-def _stop(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
+def _stop(record: Record, records: Records, roles: StopRoles, *, governed: bool) -> RecordStatus:
     if was_lifted(record) and record.before:
         return record.before
     if not can_stop(record, roles):
@@ -109,7 +110,8 @@ def _stop(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
     if by := lifted_by(record, records, roles):
         return _no(Reason.RESUMED, f"lifted by {', '.join(sorted({r.person for r in by}))} (apr/{by[-1].name})")
     needed = waits(missing_to_resume(record, records, roles))
-    return _yes(f"{record.person} stopped {record.spec.deployment}; to go on, a Resume is missing by {needed}")
+    when = "" if governed else " as soon as the gate judges this namespace, which it does not now"
+    return _yes(f"{record.person} stopped {record.spec.deployment}{when}; to go on, a Resume is missing by {needed}")
 
 
 def _resume(record: Record, records: Records, roles: StopRoles) -> RecordStatus:
@@ -181,11 +183,11 @@ def _reviewer(record: Record, at: Standing) -> RecordStatus | None:
 
 
 def _editor(record: Record, at: Standing) -> RecordStatus | None:
-    """Under DistinctFromEditors who last changed what is approved approves nothing, where every procedure that names the role says so."""
+    """Under DistinctFromEditors who changed what is approved approves nothing of it, where every procedure that names the role says so."""
     barred = all(q.term.separation_of_duties is SeparationOfDuties.DISTINCT_FROM_EDITORS for q in at.naming(record))
     if record.spec.decision is not Decision.APPROVE or record.person not in at.editors.get(record.spec.subject or "", ()) or not barred:
         return None
-    return _no(Reason.SUBMITTER_MAY_NOT_APPROVE, f"{record.person} last changed what is approved: another person has to approve")
+    return _no(Reason.SUBMITTER_MAY_NOT_APPROVE, f"{record.person} changed what is approved: another person has to approve")
 
 
 def _withdrawal(record: Record, at: Standing) -> RecordStatus:

@@ -24,6 +24,7 @@ from aiqms.api.deployment import (
 )
 from aiqms.api.procedure import RequiredRole
 from aiqms.api.values import FOREVER, duration
+from aiqms.policy.accountability import AUTHOR
 from aiqms.policy.approvals import Quorum
 from aiqms.policy.checks import Facts, Row
 from aiqms.policy.clearing import Kept, is_live
@@ -178,8 +179,7 @@ def _emergency_condition(rows: Sequence[Row]) -> list[Said]:
 
 
 def _approved_condition(rows: Sequence[Row]) -> Said:
-    author = (Reason.AUTHOR_KNOWN, Reason.AUTHOR_UNKNOWN)
-    asked = [r.control for r in rows if r.control.id.startswith("approvals/") and (r.control.reason not in author or r.control.result is Result.FAIL)]
+    asked = [r.control for r in rows if r.control.id.startswith("approvals/") or (r.control.id == AUTHOR and r.control.result is Result.FAIL)]
     missing = [c for c in asked if c.result is not Result.PASS]
     if not asked:
         return Said(Type.APPROVED, "False", Reason.NO_PROCEDURE, "no procedure that applies asks for approvals, so none can be complete")

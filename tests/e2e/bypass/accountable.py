@@ -137,7 +137,16 @@ EDITED: dict[str, Act] = {
     "changed, and the note removed": partial(register_patched, NEW_MODEL | note(EDITOR, None)),
     "changed, and all annotations removed": partial(register_patched, [*NEW_PURPOSE, *gone("/metadata/annotations")]),
 }
-# The note of who edited last, by somebody who edits nothing.
+OWNED: Json = {"spec": {"owner": {"contact": "mallory@bank.example"}}}
+# The note of who edited before, by mallory, who edits what nobody approves.
+JOINED: dict[str, Act] = {
+    "changed, with who changed it before left out": partial(register_patched, OWNED | note(EDITOR, "mallory")),
+    "changed by a JSON patch, with who changed it before left out": partial(
+        register_patched, [{"op": "replace", "path": "/spec/owner/contact", "value": "mallory@bank.example"}, *put(NOTE, "mallory")]
+    ),
+    "changed, with the note removed": partial(register_patched, OWNED | note(EDITOR, None)),
+}
+# The note of who edited, by somebody who edits nothing.
 NOTED: dict[str, Act] = {
     "the note in another's name": partial(register_patched, note(EDITOR, "alice")),
     "the note in one's own name": partial(register_patched, note(EDITOR, "mallory")),
@@ -155,13 +164,30 @@ BEHIND: dict[str, Act] = {
 }
 
 
+def said_approved(who: Who, stage: Stage) -> Json:
+    """What would begin a new note with the next change."""
+    return who(stage).patch("aimd", "scoring", {"status": {"conditions": [APPROVED]}}, stage.place, subresource="status", dry_run=True)
+
+
+APPROVED: Json = {"type": "Approved", "status": "True", "reason": "Approved", "message": "so they say", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+STATUS: dict[str, Act] = {
+    "a status that says approved": partial(said_approved, mallory),
+    "a status that says approved by the cluster's administrator": partial(said_approved, admin),
+}
+
+
+def noted(answer: Json) -> list[str]:
+    """Who edited, as the note says."""
+    return str(answer["metadata"].get("annotations", {}).get(EDITOR, "")).split("\n")
+
+
 def is_not_noted(by: str) -> Callable[[Json], bool]:
-    """Whether the note says anything but that this person edited."""
-    return lambda answer: not is_noted(by)(answer)
+    """Whether the note leaves this person out, or names nobody or alice, who edited nothing."""
+    return lambda answer: by not in noted(answer) or not {"", "alice"}.isdisjoint(noted(answer))
 
 
 def is_noted(by: str) -> Callable[[Json], bool]:
-    return lambda answer: bool(answer["metadata"].get("annotations", {}).get(EDITOR) == by)
+    return lambda answer: by in noted(answer)
 
 
 ATTACKS = (
@@ -170,5 +196,7 @@ ATTACKS = (
     *(Attempt("stop", name, act, through=is_unmarked) for name, act in UNMARKED.items()),
     *(Attempt("author", name, act, through=is_not_noted("mallory")) for name, act in EDITED.items()),
     *(Attempt("author", name, act, through=is_not_noted("admin")) for name, act in NOTED.items()),
+    *(Attempt("author", name, act, through=is_not_noted("admin")) for name, act in JOINED.items()),
+    *(Attempt("author", name, act) for name, act in STATUS.items()),
     *(Attempt("author", name, act, through=is_noted("alice")) for name, act in BEHIND.items()),
 )

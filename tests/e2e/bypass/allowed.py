@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tests.e2e.bypass.accountable import NEW_MODEL, is_noted, is_unmarked, register_patched, registered
+from tests.e2e.bypass.accountable import NEW_MODEL, OWNED, is_noted, is_unmarked, register_patched, registered
 from tests.e2e.bypass.afterwards import COMMAND, admin, bound, debug, note, opened, operator, patched, put, scheduler, tag
 from tests.e2e.bypass.around import Act, alice, clearance, decided, labelled, made, merged, namespace, removed
 from tests.e2e.bypass.attempt import DRY, Attempt, deleted, edited, is_held, took_effect
@@ -251,6 +251,8 @@ AUTHORS: dict[str, tuple[Act, str]] = {
     "a deployment registered with annotations": (partial(registered, annotations={"example.com/note": "mine"}), "mallory"),
     "a deployment registered by the cluster's administrator": (partial(registered, who=admin), "admin"),
     "a deployment's model changed": (partial(register_patched, NEW_MODEL), "mallory"),
+    "a deployment's owner changed": (partial(register_patched, OWNED), "admin"),
+    "a deployment's owner changed, which names who did too": (partial(register_patched, OWNED), "mallory"),
     "a deployment labelled": (partial(register_patched, tag("team", "lending")), "admin"),
     "a deployment annotated": (partial(register_patched, note("example.com/note", "mine")), "admin"),
 }

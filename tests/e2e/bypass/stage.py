@@ -45,7 +45,11 @@ WRITE = ["create", "update", "patch", "delete", "deletecollection"]
 # What ClusterRole admin lacks and somebody may have been given beside it: so that nothing but the gate says no.
 MORE = (
     {"apiGroups": [""], "resources": ["pods/status", "pods/binding", "pods/resize", "pods/ephemeralcontainers", "bindings"], "verbs": WRITE},
-    {"apiGroups": ["aiqms.dev"], "resources": ["approvalrecords", "approvalrecords/status", "clearances"], "verbs": [*WRITE, *READ]},
+    {
+        "apiGroups": ["aiqms.dev"],
+        "resources": ["approvalrecords", "approvalrecords/status", "clearances", "aimodeldeployments/status"],
+        "verbs": [*WRITE, *READ],
+    },
 )
 
 

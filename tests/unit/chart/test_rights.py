@@ -90,6 +90,9 @@ def test_each_name_in_roles_is_a_clusterrole_that_decides_as_that_role_alone(ren
         "approvalroles.aiqms.dev works-council": {"approve", "reject", "withdraw", "stop", "resume", "emergency"},
         "approvalrecords.aiqms.dev": READ | {"create"},
         "aimodeldeployments.aiqms.dev": READ,
+        "clearances.aiqms.dev": {"get"},
+        **{f"{kind}.apps": {"get"} for kind in ("deployments", "statefulsets", "daemonsets", "replicasets")},
+        **{f"{kind}.batch": {"get"} for kind in ("jobs", "cronjobs")},
     }
 
 

@@ -14,7 +14,7 @@ from aiqms.cli.case import Case
 from aiqms.cli.terminal import NotDone
 from tests.unit.cli.given import NEW, OLD, PROCEDURE, RULES, case, control, deployment, place, record, status
 
-STRICT = control("approvals/author", "Pass", "AuthorKnown", "mallory made the last change")
+STRICT = control("register/author", "Pass", "AuthorKnown", "changed by mallory since it was last approved")
 
 
 def refusal(decided: Callable[[], object]) -> str:
@@ -112,7 +112,7 @@ class TestRefusedEarly:
             pytest.param(
                 case("mallory", state=status(controls=[STRICT])),
                 "risk-manager",
-                "you last changed credit-scoring, and the procedure wants others to approve it: another risk-manager has to",
+                "you changed credit-scoring, and the procedure wants others to approve it: another risk-manager has to",
                 id="one's own change",
             ),
         ],

@@ -13,7 +13,7 @@ from aiqms.cli.register import Register
 from aiqms.policy.words import moment
 from tests.unit.cli.given import NEW, OLD, PROCEDURE, case, control, place, record, status
 
-STRICT = control("approvals/author", "Pass", "AuthorKnown", "mallory made the last change")
+STRICT = control("register/author", "Pass", "AuthorKnown", "changed by mallory since it was last approved")
 ENDS = "2027-02-20T10:00:00Z"
 
 

@@ -27,7 +27,7 @@ ROLES = st.sampled_from(["model-owner", "on-call", "cto"])
 WORDS = st.sampled_from(["v1", "v2"])
 DAYS = st.integers(0, 20).map(lambda n: n / 2)
 TIMES = st.floats(0, 12, allow_nan=False).map(day)
-EDITORS = st.sampled_from(["", "alice", "mallory"])
+EDITORS = st.sampled_from([(), ("",), ("alice",), ("mallory",), ("alice", "mallory"), ("system:serviceaccount:ci:ci", "alice")])
 NAMES = [f"r{n}" for n in range(8)]
 
 
@@ -80,7 +80,7 @@ def inputs(draw: st.DrawFn) -> Input:
         ],
         governed=draw(st.sampled_from([True] * 7 + [False])),
         unreadable=draw(st.sampled_from([""] * 10 + ["configmaps/a could not be read"])),
-        editor=draw(EDITORS),
+        editors=draw(EDITORS),
     )
     bare = replace(bare, stop_roles=stop_roles(bare.procedures))
     subjects = [fingerprint(change(bare, workloads=[workload(word)])) for word in ("v1", "v2")] + [HEX["d"]]
@@ -90,7 +90,7 @@ def inputs(draw: st.DrawFn) -> Input:
     ]
     found = replace(bare, records=(*made, *(replace(r, name=f"enough-{n}") for n, r in enumerate(enough))))
     for word, at in zip(draw(st.lists(WORDS, max_size=2)), (1, 3), strict=False):
-        past = replace(change(found, workloads=[workload(word)]), editor=draw(EDITORS), unreadable="")
+        past = replace(change(found, workloads=[workload(word)]), editors=draw(EDITORS), unreadable="")
         past = replace(past, records=tuple(r for r in past.records if r.created <= day(at)))
         said = decide(past, day(at)).records
         stored = fed(past, decide(past, day(at)))
@@ -231,7 +231,7 @@ def test_the_editor_approves_nothing_that_asks_for_others(of: Input, now: dateti
         if isinstance(p, Procedure)
     )
     assume(strict and isinstance(of.spec, type(spec())))
-    of = replace(of, procedures=strict, editor="alice")
+    of = replace(of, procedures=strict, editors=("alice",))
     without = replace(of, records=tuple(r for r in of.records if r.spec.decision != "Approve" or r.spec.reviews or r.person != "alice"))
     current = fingerprint(of)
     assert [e for e in live(decide(of, now), now) if e.fingerprint == current] == [e for e in live(decide(without, now), now) if e.fingerprint == current]

@@ -264,6 +264,14 @@ def test_a_review_approves_nothing_and_rejects_nothing() -> None:
     assert controls(of, day(2))["high-risk/approvals/model-owner"] == ("Fail", "ApprovalMissing", NOBODY.replace("{s}", fingerprint(of)[:15]))
 
 
+def test_a_review_that_rejects_ends_it() -> None:
+    """Whoever reviews first may have approved it: the first who rejects ends it, in that second."""
+    of = broken(review(at=1.05), review("eve", at=1.1, decision="Reject"), procedures=[breaks(lapse="Stop")])
+    before, then = decide(of, day(1.09)), decide(of, day(1.1))
+    assert (cleared(before, day(1.09)), cleared(then, day(1.1)), [r.pod for r in then.removals]) == (["v1"], [], ["a"])
+    assert then.records["emergency-otto"].message == "ended at 2027-01-02 02:24:00 UTC; reviewed by alice (apr/review-alice)"
+
+
 RECORDS = {
     "in force": (broken(), MADE, True, "Counted", f"otto broke the glass {UNTIL}; {DUE_BY}"),
     "in force and reviewed": (broken(review(at=1.05)), day(1.1), True, "Counted", f"otto broke the glass {UNTIL}; reviewed by alice (apr/review-alice)"),

@@ -368,6 +368,7 @@ class TestMarks:
 def test_where_nothing_is_governed_nothing_is_stopped() -> None:
     decision = decide(replace(change(BARE, stop()), governed=False), day(4))
     assert (decision.removals, ready(decision)[1]) == ((), "NamespaceNotGoverned")
+    assert decision.records["stop-ida"].message.startswith("ida stopped credit-scoring as soon as the gate judges this namespace, which it does not now; ")
 
 
 def test_a_stop_has_no_end_of_its_own_and_wakes_nobody() -> None:

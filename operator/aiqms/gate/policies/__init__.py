@@ -8,7 +8,7 @@ from typing import Final
 from aiqms.gate.policies.advise import advise
 from aiqms.gate.policies.clearance import cleared, hold, label, steady
 from aiqms.gate.policies.guards import binding, clearances, frozen, governed, interactive
-from aiqms.gate.policies.people import authentic, author, edited, records, stamp, stopped
+from aiqms.gate.policies.people import authentic, authors, edited, records, stamp, stopped
 from aiqms.gate.policies.unregistered import elsewhere, registered, registered_env
 from aiqms.gate.policy import Policy
 
@@ -28,5 +28,5 @@ FILES: Final[dict[str, tuple[Callable[[], Policy], ...]]] = {
     "40-authentic": (stamp, authentic),
     "41-records": (records,),
     "42-stopped": (stopped,),
-    "43-edited": (author, edited),
+    "43-edited": (authors, edited),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiqms.gate.cel import BY_OPERATOR, CREATED, GOING, PEOPLE_GROUPS, held, say
 from aiqms.gate.policy import LABELLED, RECORD_KIND, Check, Policy, rule
-from aiqms.gate.rules import DECISION, EDITOR, LABEL
+from aiqms.gate.rules import DECISION, EDITORS, LABEL
 
 RECORDS = [rule(["approvalrecords"], ["CREATE"], "aiqms.dev", "*")]
 # What is missing is refused by the schema, later and with a better message.
@@ -59,6 +59,7 @@ def no_person() -> list[Check]:
     outside = f"{who} is in none of the groups of people who may decide (chart value gate.peopleGroups): sign in with a person's account"
     return [
         (machine, say(f"a decision is a person's: {who} is a service account or a part of the cluster; sign in as a person")),
+        ("request.userInfo.username.contains('\\n')", "your user name has a line break, so notes of who edited cannot hold it: sign in with another"),
         (f"!{GROUPS}.exists(g, g in {PEOPLE_GROUPS})", say(outside)),
     ]
 
@@ -129,32 +130,47 @@ def stopped() -> Policy:
     )
 
 
-NAMED = f"object.metadata.?annotations[?'{EDITOR}']"
-FORMER = f"oldObject.metadata.?annotations[?'{EDITOR}']"
-REWRITTEN = f"({CREATED} || object.?spec != oldObject.?spec)"
-AUTHOR = f"({REWRITTEN} ? optional.of(request.userInfo.username) : {FORMER})"
-REGISTER = [rule(["aimodeldeployments"], ["CREATE", "UPDATE"], "aiqms.dev", "*")]
+NAMED = f"object.metadata.?annotations[?'{EDITORS}']"
+FORMER = f"oldObject.metadata.?annotations[?'{EDITORS}']"
+USER = "request.userInfo.username"
+REWRITTEN = "object.?spec != oldObject.?spec"
+# What people approve, other than the procedures. A field that is not in it begins no new note, which is the safe side.
+APPROVED_PARTS = ("model", "datasets", "intendedPurpose", "riskClass", "role", "workloads")
+REPLACED = " || ".join(f"object.?spec.?{part} != oldObject.?spec.?{part}" for part in APPROVED_PARTS)
+JUDGED = "oldObject.?status.?observedGeneration == oldObject.metadata.?generation"
+WAS_APPROVED = f"{JUDGED} && oldObject.?status.?conditions.orValue([]).exists(c, c.type == 'Approved' && c.status == 'True')"
+BEGUN = f"({CREATED} || (({REPLACED}) && {WAS_APPROVED}))"
+JOINED = f"({REWRITTEN} && !({USER} in {FORMER}.orValue('').split('\\n')))"
+AUTHORS = f"({BEGUN} ? optional.of({USER}) : {JOINED} ? optional.of({FORMER}.orValue('') + '\\n' + {USER}) : {FORMER})"
+REGISTER = rule(["aimodeldeployments"], ["CREATE", "UPDATE"], "aiqms.dev", "*")
 
 
-def author() -> Policy:
-    """Notes who changed what is to be approved, since managedFields name no user; an update that changes nothing of it keeps the note."""
-    at = f'"/metadata/annotations/" + jsonpatch.escapeKey("{EDITOR}")'
+def authors() -> Policy:
+    """Notes who changed the deployment since it was last approved, since managedFields name no user: one name a line.
+
+    An update that changes nothing of the spec keeps the note; one that changes what was approved as it stood begins another.
+    """
+    at = f'"/metadata/annotations/" + jsonpatch.escapeKey("{EDITORS}")'
     whole = '(has(object.metadata.annotations) ? [] : [JSONPatch{op: "add", path: "/metadata/annotations", value: {}}])'
-    put = f'{whole} + [JSONPatch{{op: "add", path: {at}, value: {AUTHOR}.value()}}]'
+    put = f'{whole} + [JSONPatch{{op: "add", path: {at}, value: {AUTHORS}.value()}}]'
     return Policy(
         name="edited",
-        rules=REGISTER,
+        rules=[REGISTER],
         where="everywhere",
-        acts=f"{NAMED} != {AUTHOR}",
-        patch=f'{AUTHOR}.hasValue() ? {put} : [JSONPatch{{op: "remove", path: {at}}}]',
+        acts=f"{NAMED} != {AUTHORS}",
+        patch=f'{AUTHORS}.hasValue() ? {put} : [JSONPatch{{op: "remove", path: {at}}}]',
     )
 
 
 def edited() -> Policy:
-    """The note is as admission made it."""
+    """The note is as admission made it, and the status that it rests on is the operator's."""
+    status = f"request.?subResource.orValue('') == 'status' && object.?status != oldObject.?status && !({BY_OPERATOR})"
     return Policy(
         name="edited",
-        rules=REGISTER,
+        rules=[REGISTER, rule(["aimodeldeployments/status"], ["UPDATE"], "aiqms.dev", "*")],
         where="everywhere",
-        refuse=[(f"{NAMED} != {AUTHOR}", f"annotation {EDITOR} is set by admission: leave it out, and try again")],
+        refuse=[
+            (f"{NAMED} != {AUTHORS}", f"annotation {EDITORS} is set by admission: leave it out, and try again"),
+            (status, "the status of a deployment is written by the AIQMS operator alone"),
+        ],
     )
