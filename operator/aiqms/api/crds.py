@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from aiqms.api.clearance import ClearanceSpec
 from aiqms.api.deployment import DeploymentSpec, DeploymentStatus
-from aiqms.api.procedure import ProcedureSpec
+from aiqms.api.procedure import JUDGED, ProcedureSpec
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import GROUP, VERSION, Json
 
@@ -58,8 +58,8 @@ PROCEDURE = Kind(
     spec_rules=(
         ("self.revision >= oldSelf.revision", "revision only rises: use a higher number than the stored one"),
         (
-            f"self.revision > oldSelf.revision || ({_same('approvals', 'onLapse', 'onChange', 'inputs', 'stop', 'emergency', 'responsibilities')})",
-            "approvals, onLapse, onChange, inputs, stop, emergency and responsibilities change only with a higher revision (see approvals.since)",
+            f"self.revision > oldSelf.revision || ({_same(*JUDGED)})",
+            f"{', '.join(JUDGED[:-1])} and {JUDGED[-1]} change only with a higher revision (see approvals.since)",
         ),
         ("!has(self.approvals.since) || self.approvals.since <= self.revision", "approvals.since is above revision: name this revision or an older one"),
     ),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from aiqms.api.access import RegisteredAccess
 from aiqms.api.values import Digest, Line, Message, Model, ObjectName, RoleName, Text, Timestamp, Uri, Word
 
 
@@ -109,6 +110,7 @@ class DeploymentSpec(Model):
         list[Workload],
         Field(min_length=1, max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["apiVersion", "kind", "name"]}),
     ]
+    access: RegisteredAccess = RegisteredAccess()
     lifecycle: Lifecycle = Lifecycle.ACTIVE
 
 

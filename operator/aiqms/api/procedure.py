@@ -7,8 +7,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from aiqms.api.access import Access
 from aiqms.api.deployment import RiskClass, Role
-from aiqms.api.values import Digest, Duration, Line, Model, Namespace, RoleName, Timestamp, Uri
+from aiqms.api.selectors import LabelSelector
+from aiqms.api.supply import Supply
+from aiqms.api.values import Digest, Duration, Line, Model, Namespace, Obligations, RoleName, RoleSet, Timestamp, Uri
+
+JUDGED = ("approvals", "onLapse", "onChange", "inputs", "stop", "emergency", "responsibilities", "supply", "access")  # change only with the revision
 
 
 class Enforcement(StrEnum):
@@ -54,21 +59,6 @@ class Document(Model):
     digest: Digest
 
 
-class LabelRequirement(Model):
-    """One expression of a label selector, as in Kubernetes."""
-
-    key: Annotated[str, Field(min_length=1, max_length=317)]
-    operator: Annotated[str, Field(pattern="^(In|NotIn|Exists|DoesNotExist)$", max_length=12)]
-    values: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=64)] = []
-
-
-class LabelSelector(Model):
-    """A label selector as in Kubernetes: all of matchLabels and matchExpressions must hold."""
-
-    match_labels: Annotated[dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]], Field(max_length=32)] = {}
-    match_expressions: Annotated[list[LabelRequirement], Field(max_length=32)] = []
-
-
 class AppliesTo(Model):
     """Which deployments the procedure governs: those that every given condition matches; without conditions, all."""
 
@@ -97,16 +87,6 @@ class Inputs(Model):
     secrets: SecretInputs = SecretInputs.ROTATABLE
 
 
-class Obligation(Model):
-    """A requirement that a control serves, by framework and identifier, such as eu-ai-act 17(1)(m)."""
-
-    framework: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9.-]*$", max_length=63)]
-    id: Annotated[str, Field(min_length=1, max_length=63)]
-
-
-RoleSet = Annotated[list[RoleName], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})]
-
-
 class RequiredRole(Model):
     """How many people of a role must approve, and how long each approval counts from its creation."""
 
@@ -124,14 +104,14 @@ class Approvals(Model):
     ]
     separation_of_duties: SeparationOfDuties = SeparationOfDuties.DISTINCT_PEOPLE
     unknown_authors: UnknownAuthors = UnknownAuthors.WARNED
-    obligations: Annotated[list[Obligation], Field(max_length=32)] = []
+    obligations: Obligations = []
 
 
 class StopAuthority(Model):
     """Who can stop what runs (AI Act Art. 14(4)(e)): any one of these roles."""
 
     roles: RoleSet
-    obligations: Annotated[list[Obligation], Field(max_length=32)] = []
+    obligations: Obligations = []
 
 
 class Emergency(Model):
@@ -143,7 +123,7 @@ class Emergency(Model):
     roles: RoleSet
     max_duration: Duration
     review_within: Duration
-    obligations: Annotated[list[Obligation], Field(max_length=32)] = []
+    obligations: Obligations = []
 
 
 class Duty(StrEnum):
@@ -180,6 +160,8 @@ class ProcedureSpec(Model):
     approvals: Approvals
     stop: StopAuthority | None = None
     emergency: Emergency | None = None
+    supply: Supply | None = None
+    access: Access | None = None
     responsibilities: Annotated[
         list[Responsibility], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["duty"]})
     ] = []

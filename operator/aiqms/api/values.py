@@ -59,6 +59,17 @@ class Model(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+class Obligation(Model):
+    """A requirement that a control serves, by framework and identifier, such as eu-ai-act 17(1)(m)."""
+
+    framework: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9.-]*$", max_length=63)]
+    id: Annotated[str, Field(min_length=1, max_length=63)]
+
+
+Obligations = Annotated[list[Obligation], Field(max_length=32)]
+RoleSet = Annotated[list[RoleName], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})]
+
+
 @lru_cache(maxsize=4096)
 def duration(text: str) -> timedelta:
     """`90d`, `12h`, `30m` or `45s` as a timedelta. A day is 24 hours.

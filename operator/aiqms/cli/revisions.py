@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from aiqms.api.procedure import JUDGED
 from aiqms.api.values import Json
 from aiqms.cli.text import Line, wrapped
-from aiqms.policy.status import JUDGED
 
 _KEYS = ("duty", "role", "name", "id")  # what tells the items of a list apart
 _STACKED = 100  # columns below which the two stand one under the other

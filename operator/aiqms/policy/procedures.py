@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from aiqms.api.clearance import Term
 from aiqms.api.deployment import DeploymentSpec
-from aiqms.api.procedure import AppliesTo, LabelRequirement, LabelSelector
+from aiqms.api.procedure import AppliesTo
+from aiqms.api.selectors import LabelRequirement, LabelSelector
 from aiqms.policy.facts import Procedure
 
 

@@ -22,7 +22,7 @@ from aiqms.api.deployment import (
     SubjectStatus,
     Summary,
 )
-from aiqms.api.procedure import RequiredRole
+from aiqms.api.procedure import JUDGED, RequiredRole
 from aiqms.api.values import FOREVER, duration
 from aiqms.policy.accountability import AUTHOR
 from aiqms.policy.approvals import Quorum
@@ -35,7 +35,6 @@ from aiqms.policy.words import moment, plural, short
 LISTED = 512  # rows that a status can hold
 NOTE = 1000  # bytes of an event's note, of which the API server takes 1024
 NOTICES = ("1d", "7d", "14d")  # how long before its end a permission is announced to lapse
-JUDGED = ("approvals", "onLapse", "onChange", "inputs", "stop", "emergency", "responsibilities")
 _WORST = (Reason.REVIEW_OVERDUE, Reason.EMERGENCY_IN_FORCE, Reason.REVIEW_PENDING)
 _STALLED = {Reason.PROHIBITED, Reason.REJECTED, Reason.MODEL_MISMATCH, Reason.WORKLOAD_CLAIMED, Reason.INVALID, Reason.STOPPED, Reason.REVIEW_OVERDUE}
 
