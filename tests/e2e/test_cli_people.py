@@ -90,6 +90,7 @@ class Terminal:
     def __init__(self, arguments: list[str], env: dict[str, str]) -> None:
         self.pid, self.mine = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests in the background has it ignored
             os.execve(arguments[0], arguments, env)
         os.set_blocking(self.mine, False)
         self.screen = ""

@@ -72,13 +72,17 @@ class Applier:
 
     # the Clearance
 
+    async def open(self, namespace: str) -> None:
+        """Makes the Clearance of a namespace that is governed from now on; it clears nothing."""
+        await self._write(namespace, ClearanceSpec(epoch=self.epoch))
+
     async def _clear(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> None:
         """Writes the Clearance where it differs. What is newly frozen is frozen first, and read again, before anything is permitted on its strength."""
-        stored = facts.clearance.spec if facts.clearance and isinstance(facts.clearance.spec, ClearanceSpec) else None
-        wanted = self._wanted(decisions, now)
-        if stored == wanted:
+        assert facts.clearance
+        assert isinstance(facts.clearance.spec, ClearanceSpec)
+        before, wanted = facts.clearance.spec, self._wanted(decisions, now)
+        if before == wanted:
             return
-        before = stored or ClearanceSpec()
         fresh = {*wanted.inputs, *wanted.rotating} - {*before.inputs, *before.rotating}
         if fresh:
             await self._write(namespace, wanted.model_copy(update={"deployments": restricted(wanted.deployments, before.deployments, now)}))

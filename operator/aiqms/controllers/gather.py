@@ -205,9 +205,12 @@ def _pod(view: _View, name: str, seen: PodSeen, refs: Iterable[Workload]) -> Pod
 
 
 def _before(pod: PodSeen, clearance: ClearanceSeen | None) -> bool:
-    """Whether it was there before the gate. Times are whole seconds: of the same second are only pods that bear no trace of the gate."""
+    """Whether it was there before the gate, of which it bears no trace then.
+
+    A pod can be held before the Clearance is made. Times are whole seconds: nothing is cleared in the second in which it is (see reconcile).
+    """
     touched = pod.held or pod.stamped
-    return not touched if clearance is None else pod.created < clearance.created or (pod.created == clearance.created and not touched)
+    return not touched and (clearance is None or pod.created <= clearance.created)
 
 
 def _differences(controller: WorkloadSeen, pod: PodSeen) -> tuple[str, ...]:
