@@ -453,7 +453,8 @@ class TestEmergency:
         place.await_pods(running=1)
         place.await_verdict(review, True, "Counted")
         place.await_verdict(again, False, "EmergencyNotAllowed")
-        place.await_phase("Running", "EmergencyInForce")
+        place.await_verdict(glass, False, "Expired")
+        place.await_phase("Running", "Approved")
 
 
 class TestEditors:

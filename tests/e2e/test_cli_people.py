@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.conftest import binding
+from tests.e2e.conftest import RBAC, binding
 from tests.e2e.given import NAME, NEXT_MODEL, Place, placed, procedure, registered, workload
 from tests.testbed.api import Json
 from tests.testbed.cluster import Cluster
@@ -496,10 +496,20 @@ class TestLooking:
         found = json.loads(qms(place, "bob", "diff", NAME, "-o", "json", code=NO))
         assert (found["components"], found["parts"]) == (["workload"], [{"what": f"Deployment/{NAME}", "lines": [line]}])
 
-    def test_who_may_not_look_is_told_what_is_not_shown(self, place: Place) -> None:
+    def test_who_may_approve_sees_the_changed_fields_and_who_may_read_the_register_alone_is_told_what_is_not_shown(self, place: Place) -> None:
         cleared(place)
         place.deploy(args=["--max-model-len=4096"])
         assert place.subject
+        assert '--max-model-len=8192" -> "--max-model-len=4096"' in qms(place, "alice", "diff", NAME, code=NO)
+
+        rules = [{"apiGroups": ["aiqms.dev"], "resources": ["aimodeldeployments", "approvalrecords"], "verbs": ["get", "list"]}]
+        place.admin.delete("rolebindings", "aiqms-role-model-owner", place.namespace)
+        place.admin.create({"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": "register", "namespace": place.namespace}, "rules": rules})
+        bound = binding(place.namespace, "register", "model-owners")
+        place.admin.create(bound | {"roleRef": bound["roleRef"] | {"kind": "Role"}})
+        alice = place.by("alice")
+        place.awaited(lambda: not alice.may("get", "clearances", place.namespace, group="aiqms.dev"), "the role is gone")
+        place.awaited(lambda: alice.may("get", "aimodeldeployments", place.namespace, group="aiqms.dev"), "she reads the register")
         said = qms(place, "alice", "diff", NAME, code=NO)
         assert "what changed within the pods cannot be shown" in said
         assert "lets you read it" in said
