@@ -54,8 +54,8 @@ class TestOnLapse:
         withdrawn(place)
         place.await_pods(held=2)
         place.await_phase("Stopped", "ApprovalWithdrawn")
-        said = "stopped: its clearance has ended, and onLapse or onChange stops it"
-        place.awaited(lambda: notes(place, "PodStopped") == {said}, "an event says so")
+        said = "2 pods ended: its clearance has ended, and onLapse or onChange stops it"
+        place.awaited(lambda: notes(place, "PodsStopped") == {said}, "an event says so")
 
     def test_a_new_approval_within_the_grace_keeps_them(self, place: Place) -> None:
         place.cleared(onLapse={"action": "Hold", "grace": GRACE})
