@@ -515,10 +515,10 @@ YES = ("[y/N]:", "y\n")
 LENDING = Path(__file__).parents[2] / "examples" / "lending"
 
 
-def screen(place: Place, person: str, *arguments: str, columns: int, typed: tuple[tuple[str, str], ...] = ()) -> tuple[int, str]:
+def screen(place: Place, person: str, *arguments: str, columns: int, typed: tuple[tuple[str, str], ...] = (), anywhere: bool = False) -> tuple[int, str]:
     """The exit code and what stands on the screen in the end, without colours: lines end before the edge, but for what is to be pasted."""
     env = {k: v for k, v in environment(place).items() if k not in ("COLUMNS", "NO_COLOR")} | {"TERM": "xterm-256color"}
-    with at_terminal(command(place, person, *arguments), env, columns=columns) as found:
+    with at_terminal(command(place, person, *arguments, anywhere=anywhere), env, columns=columns) as found:
         for awaited, answer in typed:
             found.awaits(awaited)
             found.types(answer)
@@ -531,7 +531,7 @@ def screen(place: Place, person: str, *arguments: str, columns: int, typed: tupl
 @pytest.mark.parametrize("columns", [80, 160])
 def test_every_command_at_a_real_terminal(place: Place, columns: int) -> None:
     def at(person: str, *arguments: str, code: int = DONE, sees: str, typed: tuple[tuple[str, str], ...] = ()) -> None:
-        ended, shown = screen(place, person, *arguments, columns=columns, typed=typed)
+        ended, shown = screen(place, person, *arguments, columns=columns, typed=typed, anywhere="doctor" in arguments)
         assert (ended, sees in " ".join(shown.split())) == (code, True), shown
 
     why = ("why:", "Of a test\n")
