@@ -73,10 +73,11 @@ async def test_invariant_7_a_record_that_cannot_be_read_keeps_its_deployment_fro
     assert found["scoring"].unreadable.startswith("apr/scoring-frobnicate could not be read: spec.decision: ")
 
 
-def pod(created: str, *, gated: bool = False, stamp: str = "") -> Json:
+def pod(created: str, *, gated: bool = False, stamp: str = "", scheduled: str = "") -> Json:
     found = stored("Pod", "scoring-1", spec={"containers": [{"name": "main", "image": "llm"}], "schedulingGates": [{"name": GATE}] if gated else []})
     found["metadata"] |= {"labels": {LABEL: "scoring"}, "creationTimestamp": created, "annotations": {SUBJECT: stamp} if stamp else {}}
-    return found | {"status": {"phase": "Pending"}}
+    conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": scheduled}] if scheduled else []
+    return found | {"status": {"phase": "Pending", "conditions": conditions}}
 
 
 BEFORE, SAME, AFTER = (f"2027-01-01T00:00:0{second}Z" for second in (0, 1, 2))
@@ -89,12 +90,14 @@ BEFORE, SAME, AFTER = (f"2027-01-01T00:00:0{second}Z" for second in (0, 1, 2))
         pytest.param(pod(SAME), True, True, id="made in its second, in which nothing is cleared"),
         pytest.param(pod(AFTER), True, False, id="made after it"),
         pytest.param(pod(BEFORE, gated=True), True, False, id="held before the Clearance was made"),
-        pytest.param(pod(BEFORE, stamp=DIGEST), True, False, id="held before the Clearance was made, and released"),
+        pytest.param(pod(BEFORE, stamp=DIGEST), True, False, id="held before the Clearance was made, released, and without a node yet"),
+        pytest.param(pod(BEFORE, stamp=DIGEST, scheduled=AFTER), True, False, id="held before the Clearance was made, and released"),
+        pytest.param(pod(BEFORE, stamp=DIGEST, scheduled=BEFORE), True, True, id="released before, while the namespace was governed the last time"),
         pytest.param(pod(AFTER), False, True, id="before there is a Clearance"),
         pytest.param(pod(AFTER, gated=True), False, False, id="held while there is no Clearance"),
     ],
 )
-async def test_a_pod_is_older_than_the_gate_that_bears_no_trace_of_it(of: Json, cleared: bool, older: bool) -> None:
+async def test_a_pod_is_older_than_the_gate_that_ran_before_it(of: Json, cleared: bool, older: bool) -> None:
     found = known()
     found.pods.put(of)
     if cleared:
