@@ -52,7 +52,7 @@ generate: $(STAMP) ## Write what is generated from the models: CRDs, reference, 
 	$(BIN)/python -m aiqms.gate.render charts/aiqms/templates/policies
 
 lock: $(UV) ## Pin the dependencies of pyproject.toml in requirements.lock
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --universal --generate-hashes --no-emit-index-url --group dev --quiet --output-file requirements.lock pyproject.toml >/dev/null
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --universal --generate-hashes --no-emit-index-url --extra operator --group dev --quiet --output-file requirements.lock pyproject.toml >/dev/null
 
 # Redone only when the lock or the project's own metadata changes.
 $(STAMP): requirements.lock pyproject.toml | $(UV)

@@ -17,11 +17,13 @@ from tests.testbed.cluster import Cluster, temporary
 from tests.testbed.install import GOVERNED, install
 from tests.testbed.nodes import gpu_node
 from tests.testbed.operator_process import Operator
-from tests.testbed.waiting import eventually
+from tests.testbed.waiting import eventually, never
 
 PODS, ROUNDS = 500, 3
+QUIET = 60  # seconds in which nothing comes back
 AT_ONCE = 16  # deletions under way in the baseline, as the operator's
 LABEL = "aiqms.dev/deployment"
+ENDS = "testbed.aiqms.dev/ends"  # slowly: three seconds after the deletion, on KWOK's nodes
 ROLE = "incident-commander"
 
 
@@ -50,6 +52,9 @@ def main(pods: int, rounds: int) -> None:
                 print(plain.row(f"round {round_}: plain deletion"))
                 print(stopped.row(f"round {round_}: Stop"))
                 print(f"ratio of the last deletions, Stop : plain deletion  {max(stopped.seconds) / max(plain.seconds):.2f}", flush=True)
+            operator.kill()
+            never(lambda: running(cluster.api(), f"governed-{rounds}"), seconds=QUIET, what="no pod comes back")
+            print(f"none of the pods came back in {QUIET} s with the operator killed right after the last of them was deleted")
         finally:
             operator.stop()
 
@@ -63,7 +68,7 @@ def baseline(cluster: Cluster, namespace: str, pods: int) -> Took:
     eventually(lambda: admin.find("deployments.apps", "many", namespace) is None, within=30, what="the Deployment is gone")
     for replicaset in admin.list("replicasets.apps", namespace):
         admin.delete("replicasets.apps", replicaset["metadata"]["name"], namespace, propagation="Orphan")
-    names = [p["metadata"]["name"] for p in admin.list("pods", namespace)]
+    names = running(admin, namespace)
     since = datetime.datetime.now(datetime.UTC)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda name: admin.delete("pods", name, namespace), names))
@@ -86,6 +91,12 @@ def stop(cluster: Cluster, namespace: str, pods: int) -> Took:
     deletions = deleted(cluster, Operator(cluster=cluster).user, namespace, since, pods)
     made = min(answered(e) for e in cluster.audit(user="alice", since=since) if e["verb"] == "create" and resource(e) == "approvalrecords")
     return Took([(at - made).total_seconds() for at in deletions.values()])
+
+
+def running(admin: Api, namespace: str) -> list[str]:
+    """Pods that are neither held nor ending."""
+    found = [p for p in admin.list("pods", namespace) if "deletionTimestamp" not in p["metadata"] and not p["spec"].get("schedulingGates")]
+    return [p["metadata"]["name"] for p in found]
 
 
 def deleted(cluster: Cluster, user: str, namespace: str, since: datetime.datetime, pods: int) -> dict[str, datetime.datetime]:
@@ -112,7 +123,7 @@ def answered(event: Json) -> datetime.datetime:
 def run(admin: Api, namespace: str, pods: int) -> None:
     """A Deployment of that many pods, all of them running."""
     container = {"name": "main", "image": "registry.bank.example/idle:1", "resources": {"requests": {"cpu": "10m"}}}
-    template = {"metadata": {"labels": {"app": "many", LABEL: "many"}}, "spec": {"containers": [container], "terminationGracePeriodSeconds": 5}}
+    template = {"metadata": {"labels": {"app": "many", LABEL: "many", ENDS: "slowly"}}, "spec": {"containers": [container], "terminationGracePeriodSeconds": 5}}
     spec = {"replicas": pods, "selector": {"matchLabels": {"app": "many"}}, "template": template}
     eventually(lambda: admin.find("serviceaccounts", "default", namespace), within=30, what="the default ServiceAccount is there")
     admin.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "many", "namespace": namespace}, "spec": spec})

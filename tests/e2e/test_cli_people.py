@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.conftest import binding
+from tests.e2e.conftest import RBAC, binding
 from tests.e2e.given import NAME, NEXT_MODEL, Place, placed, procedure, registered, workload
+from tests.e2e.terminal import Terminal, at_terminal
 from tests.testbed.api import Json
 from tests.testbed.cluster import Cluster
 from tests.testbed.operator_process import Operator
@@ -84,62 +82,10 @@ def environment(place: Place) -> dict[str, str]:
     return place.cluster.environment() | {"COLUMNS": "120", "NO_COLOR": "1", "TERM": "xterm"}
 
 
-class Terminal:
-    """A person at a terminal: what is on the screen, and what is typed."""
-
-    def __init__(self, arguments: list[str], env: dict[str, str]) -> None:
-        self.pid, self.mine = pty.fork()
-        if self.pid == 0:
-            os.execve(arguments[0], arguments, env)
-        os.set_blocking(self.mine, False)
-        self.screen = ""
-        self.code: int | None = None
-
-    def awaits(self, text: str) -> None:
-        """Wait until the text is on the screen."""
-        eventually(lambda: self._sees(text), within=SECONDS, what=f"{text!r} on the screen")
-
-    def types(self, text: str) -> None:
-        os.write(self.mine, text.encode())
-
-    def ends(self) -> int:
-        """Wait until it ends; its exit code."""
-        eventually(lambda: not self.runs, within=SECONDS, what="the command ends")
-        self._read()
-        assert self.code is not None
-        return self.code
-
-    @property
-    def runs(self) -> bool:
-        self._read()
-        if self.code is None:
-            ended, status = os.waitpid(self.pid, os.WNOHANG)
-            self.code = os.waitstatus_to_exitcode(status) if ended else None
-        return self.code is None
-
-    def _sees(self, text: str) -> bool:
-        self._read()
-        assert text in self.screen, self.screen
-        return True
-
-    def _read(self) -> None:
-        try:
-            while piece := os.read(self.mine, 65536):
-                self.screen += piece.decode()
-        except OSError:
-            return  # nothing more for now, or the other end is closed
-
-
 @contextmanager
 def terminal(place: Place, person: str, *arguments: str) -> Iterator[Terminal]:
-    found = Terminal(command(place, person, *arguments), environment(place))
-    try:
+    with at_terminal(command(place, person, *arguments), environment(place)) as found:
         yield found
-    finally:
-        if found.runs:
-            os.kill(found.pid, signal.SIGKILL)
-            os.waitpid(found.pid, 0)
-        os.close(found.mine)
 
 
 def records(place: Place) -> list[tuple[str, str]]:
@@ -495,10 +441,20 @@ class TestLooking:
         found = json.loads(qms(place, "bob", "diff", NAME, "-o", "json", code=NO))
         assert (found["components"], found["parts"]) == (["workload"], [{"what": f"Deployment/{NAME}", "lines": [line]}])
 
-    def test_who_may_not_look_is_told_what_is_not_shown(self, place: Place) -> None:
+    def test_who_may_approve_sees_the_changed_fields_and_who_may_read_the_register_alone_is_told_what_is_not_shown(self, place: Place) -> None:
         cleared(place)
         place.deploy(args=["--max-model-len=4096"])
         assert place.subject
+        assert '--max-model-len=8192" -> "--max-model-len=4096"' in qms(place, "alice", "diff", NAME, code=NO)
+
+        rules = [{"apiGroups": ["aiqms.dev"], "resources": ["aimodeldeployments", "approvalrecords"], "verbs": ["get", "list"]}]
+        place.admin.delete("rolebindings", "aiqms-role-model-owner", place.namespace)
+        place.admin.create({"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": "register", "namespace": place.namespace}, "rules": rules})
+        bound = binding(place.namespace, "register", "model-owners")
+        place.admin.create(bound | {"roleRef": bound["roleRef"] | {"kind": "Role"}})
+        alice = place.by("alice")
+        place.awaited(lambda: not alice.may("get", "clearances", place.namespace, group="aiqms.dev"), "the role is gone")
+        place.awaited(lambda: alice.may("get", "aimodeldeployments", place.namespace, group="aiqms.dev"), "she reads the register")
         said = qms(place, "alice", "diff", NAME, code=NO)
         assert "what changed within the pods cannot be shown" in said
         assert "lets you read it" in said
@@ -551,3 +507,62 @@ def test_tab_offers_what_is_there(place: Place) -> None:
 def offered(place: Place, *words: str) -> list[str]:
     ended = subprocess.run([str(CLI), "__complete", *words], env=environment(place), capture_output=True, text=True, timeout=SECONDS, check=True)
     return ended.stdout.splitlines()
+
+
+STYLES = re.compile(r"\x1b\[[0-9;]*m")
+PASTED = re.compile(r"kubectl |sha256:[0-9a-f]{64}|https?://")
+YES = ("[y/N]:", "y\n")
+LENDING = Path(__file__).parents[2] / "examples" / "lending"
+
+
+def screen(place: Place, person: str, *arguments: str, columns: int, typed: tuple[tuple[str, str], ...] = (), anywhere: bool = False) -> tuple[int, str]:
+    """The exit code and what stands on the screen in the end, without colours: lines end before the edge, but for what is to be pasted."""
+    env = {k: v for k, v in environment(place).items() if k not in ("COLUMNS", "NO_COLOR")} | {"TERM": "xterm-256color"}
+    with at_terminal(command(place, person, *arguments, anywhere=anywhere), env, columns=columns) as found:
+        for awaited, answer in typed:
+            found.awaits(awaited)
+            found.types(answer)
+        code, shown = found.ends(), STYLES.sub("", found.screen).replace("\r\n", "\n")
+    assert "Traceback" not in shown
+    assert [line for line in shown.splitlines() if len(line) > columns and not PASTED.search(line)] == []
+    return code, shown
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_every_command_at_a_real_terminal(place: Place, columns: int) -> None:
+    def at(person: str, *arguments: str, code: int = DONE, sees: str, typed: tuple[tuple[str, str], ...] = ()) -> None:
+        ended, shown = screen(place, person, *arguments, columns=columns, typed=typed, anywhere="doctor" in arguments)
+        assert (ended, sees in " ".join(shown.split())) == (code, True), shown
+
+    why = ("why:", "Of a test\n")
+    subject = waiting(place)
+    at("bob", "status", sees="Held False ApprovalMissing 1 0")
+    at("bob", "explain", NAME, code=NO, sees="0 of 1 model-owner approvals")
+    at("alice", "pending", sees=f"kubectl qms approve {NAME} --role model-owner -n {place.namespace}")
+    at("alice", "approve", NAME, sees="counts: alice approves the current subject as model-owner", typed=(why, YES))
+    at("bob", "reject", NAME, sees="counts: bob rejects the current subject as risk-manager", typed=(why, YES))
+    at("bob", "withdraw", NAME, sees="counts: bob takes back apr/", typed=(why, YES))
+    at("bob", "diff", NAME, sees="Nothing of it was approved before.")
+    at("carol", "emergency", NAME, "--for", "30m", sees="carol broke the glass", typed=(why, YES))
+    at("bob", "review", NAME, sees="bob reviewed the emergency (Approve)", typed=(why, YES))
+    at("carol", "stop", NAME, sees=f"carol stopped {NAME}", typed=(("none):", "Of a test\n"), YES))
+    place.awaited(lambda: later(place), "a second later")
+    at("carol", "resume", NAME, sees=f"carol lets {NAME} go on", typed=(why, YES))
+    at("mallory", "approve", NAME, "--subject", subject, code=NO, sees="do not hold role risk-manager")
+    at("bob", "doctor", code=CANNOT_ASK, sees="you may not")
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_what_asks_no_cluster_at_a_real_terminal(place: Place, columns: int) -> None:
+    def at(*arguments: str) -> tuple[int, str]:
+        with at_terminal([str(CLI), *arguments], environment(place), columns=columns) as found:
+            return found.ends(), found.screen
+
+    files = ("-f", str(LENDING / "deployment.yaml"), "-f", str(LENDING / "workload.yaml"))
+    assert at("fingerprint", *files)[0] == DONE
+    code, shown = at("lint", *files)
+    assert (code, "findings in" in shown) == (NO, True)
+    assert at("completion") == (DONE, '#!/bin/sh\r\nexec kubectl-qms __complete "$@"\r\n')
+    for name in ("status", "pending", "explain", "diff", "approve", "reject", "withdraw", "stop", "resume", "emergency", "review", "doctor"):
+        code, shown = at(name, "--help")
+        assert (code, "Traceback" in shown, max(map(len, shown.splitlines())) <= columns) == (DONE, False, True), shown

@@ -67,14 +67,15 @@ def person(name: str) -> Json:
 
 
 def listed(place: Place) -> dict[str, tuple[str, str, str]]:
-    """WHO, COUNTS and REASON of each record, as `kubectl get apr` shows them to an auditor."""
+    """WHO, COUNTS and REASON of each record that was judged, as `kubectl get apr` shows them to an auditor."""
     head, *lines = [line.split() for line in place.cluster.kubectl("get", "apr", "-n", place.namespace, as_="auditor").splitlines()]
     columns = [head.index(name) for name in ("WHO", "COUNTS", "REASON")]
-    return {line[0]: (line[columns[0]], line[columns[1]], line[columns[2]]) for line in lines}
+    judged = (line for line in lines if len(line) > max(columns))
+    return {line[0]: (line[columns[0]], line[columns[1]], line[columns[2]]) for line in judged}
 
 
 def await_listed(place: Place, name: str, *shown: str) -> None:
-    place.awaited(lambda: listed(place)[name] == shown, f"apr/{name} is listed as {' '.join(shown)}")
+    place.awaited(lambda: listed(place).get(name) == shown, f"apr/{name} is listed as {' '.join(shown)}")
 
 
 class TestRefused:

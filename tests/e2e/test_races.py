@@ -15,7 +15,7 @@ from tests.e2e.given import NAME, UNSEEN, Place, held, placed
 from tests.testbed.api import Json
 from tests.testbed.cluster import Cluster
 from tests.testbed.operator_process import Operator
-from tests.testbed.waiting import eventually
+from tests.testbed.waiting import eventually, never
 
 STOP = {"roles": ["risk-manager"]}
 MANY = 12
@@ -48,12 +48,6 @@ def await_next_second(place: Place) -> None:
     """What lifts a Stop is dated to a later second."""
     last = max(datetime.datetime.fromisoformat(r["metadata"]["creationTimestamp"]) for r in place.admin.list("apr", place.namespace))
     place.awaited(lambda: datetime.datetime.now(datetime.UTC) >= last + datetime.timedelta(seconds=1), "the next second begins")
-
-
-def await_first_second(place: Place) -> None:
-    """Pods of the second in which the namespace was governed may count as older than the gate, which a lapse does not touch."""
-    made = datetime.datetime.fromisoformat(place.admin.get("clearances", "clearance", place.namespace)["metadata"]["creationTimestamp"])
-    place.awaited(lambda: datetime.datetime.now(datetime.UTC) >= made + datetime.timedelta(seconds=1), "the next second begins")
 
 
 def await_nothing_runs(place: Place, reason: str) -> None:
@@ -108,7 +102,6 @@ class TestAtOnce:
 
     def test_the_last_approval_and_the_withdrawal_of_the_first(self, place: Place) -> None:
         """One stays of two that are needed: held, whichever came first, also where both counted for a moment."""
-        await_first_second(place)
         place.govern(roles=[{"role": "model-owner"}, {"role": "risk-manager"}], onLapse={"action": "Stop"})
         place.register()
         for number in range(3):
@@ -182,15 +175,6 @@ def is_release(event: Json, namespace: str) -> bool:
     """A patch of a pod that the API server carried out."""
     at = event["objectRef"]
     return (event["verb"], at["resource"], at.get("namespace"), event["responseStatus"]["code"]) == ("patch", "pods", namespace, 200)
-
-
-def never(condition: Callable[[], object], *, seconds: float, what: str) -> None:
-    """It does not become so meanwhile."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        seen = condition()
-        assert not seen, f"{what}: {seen}"
-        time.sleep(0.05)
 
 
 def cleared(place: Place) -> bool:

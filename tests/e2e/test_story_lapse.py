@@ -24,6 +24,11 @@ def withdrawn(place: Place) -> None:
     place.decide("alice", "model-owner", "Withdraw", withdraws=name)
 
 
+def notes(place: Place, reason: str) -> set[str]:
+    """What the namespace's events with this reason say."""
+    return {e["note"] for e in place.admin.list("events.events.k8s.io", place.namespace) if e["reason"] == reason}
+
+
 class TestOnLapse:
     """What a lapse does to the pods that run; new ones are held in any case."""
 
@@ -49,8 +54,8 @@ class TestOnLapse:
         withdrawn(place)
         place.await_pods(held=2)
         place.await_phase("Stopped", "ApprovalWithdrawn")
-        told = place.admin.list("events.events.k8s.io", place.namespace)
-        assert {e["note"] for e in told if e["reason"] == "PodStopped"} == {"stopped: its clearance has ended, and onLapse or onChange stops it"}
+        said = "2 pods ended: its clearance has ended, and onLapse or onChange stops it"
+        place.awaited(lambda: notes(place, "PodsStopped") == {said}, "an event says so")
 
     def test_a_new_approval_within_the_grace_keeps_them(self, place: Place) -> None:
         place.cleared(onLapse={"action": "Hold", "grace": GRACE})

@@ -64,7 +64,7 @@ class TestProcedures:
 
     def test_invariant_4_what_is_judged_changes_only_together_with_the_revision(self, place: Place) -> None:
         place.govern()
-        with refused("are judged: raise revision with them", code=422):
+        with refused("change only with a higher revision", code=422):
             place.govern(roles=[{"role": "risk-manager"}])
         place.govern(revision=2)
         with refused("revision only rises", code=422):

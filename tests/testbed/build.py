@@ -95,9 +95,9 @@ def program(name: str) -> Path:
 
 
 def stages() -> tuple[Path, ...]:
-    """KWOK's descriptions of what happens to a node and a pod."""
+    """KWOK's descriptions of what happens to a node and a pod, and our own beside them."""
     folder = program("kwok").parent
-    return tuple(folder / f"{Path(stage).name}.yaml" for stage in STAGES)
+    return (*(folder / f"{Path(stage).name}.yaml" for stage in STAGES), *sorted((Path(__file__).parent / "stages").glob("*.yaml")))
 
 
 def build_all() -> None:

@@ -28,6 +28,15 @@ def eventually(condition: Callable[[], T], *, within: float, what: str, every: f
         time.sleep(every)
 
 
+def never(condition: Callable[[], object], *, seconds: float, what: str) -> None:
+    """Asked again and again for so long, the condition is never true. Raises AssertionError with what was seen."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        seen = condition()
+        assert not seen, f"not so: {what}; seen: {seen!r}"
+        time.sleep(0.1)
+
+
 def _look(condition: Callable[[], T], ignoring: tuple[type[Exception], ...]) -> tuple[T | None, str]:
     try:
         value = condition()

@@ -141,12 +141,17 @@ class Serving(Model):
 
 
 class ProcedureSeen(Model):
-    """A procedure that applies, as it was last judged by. parts: a short digest of each judged field, for what a new revision changes."""
+    """A procedure that applies, as it was last judged by. parts: a short digest of each judged field, for what a new revision changes.
+
+    stopRoles, emergencyRoles: who may stop and break the glass, for those who may not read procedures.
+    """
 
     name: ObjectName
     revision: Annotated[int, Field(ge=1, le=1_000_000_000)]
     enforcement: Word
     parts: Annotated[dict[Annotated[str, Field(max_length=63)], Annotated[str, Field(max_length=32)]], Field(max_length=16)] = {}
+    stop_roles: Annotated[list[RoleName], Field(max_length=16)] = []
+    emergency_roles: Annotated[list[RoleName], Field(max_length=16)] = []
 
 
 class Answerable(Model):

@@ -79,11 +79,14 @@ class Case:
         return str((self.status.get("serving") or {}).get("notice") or "")
 
     def authority(self, part: str) -> list[str] | None:
-        """The roles that the procedures name under `stop` or `emergency`; of every procedure where none applies. None: procedures may not be read."""
+        """The roles that the procedures name under `stop` or `emergency`; of every procedure where none applies. None: these may not be read."""
+        applying = self.status.get("procedures") or []
+        if applying and all(f"{part}Roles" in p for p in applying):
+            return list(dict.fromkeys(r for p in applying for r in p[f"{part}Roles"]))
         if self.procedures is None:
             return None
-        applying = [p["name"] for p in self.status.get("procedures") or []] or list(self.procedures)
-        return list(dict.fromkeys(r for name in applying for r in ((self.procedures.get(name) or {}).get(part) or {}).get("roles") or []))
+        named = [p["name"] for p in applying] or list(self.procedures)
+        return list(dict.fromkeys(r for name in named for r in ((self.procedures.get(name) or {}).get(part) or {}).get("roles") or []))
 
 
 def read(connection: Connection, name: str) -> Case:

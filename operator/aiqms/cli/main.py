@@ -69,6 +69,12 @@ def main() -> None:
         _give_up(f"this should not happen ({type(error).__name__}: {error}); AIQMS_DEBUG=1 shows where: please report that", Exit.CANNOT_ASK)
 
 
+def complete() -> None:
+    """The program that kubectl runs at the Tab key, with the words so far."""
+    sys.argv.insert(1, "__complete")
+    main()
+
+
 def _give_up(error: Exception | str, code: Exit) -> NoReturn:
     typer.echo(f"error: {plain(str(error))}", err=True)
     sys.exit(code)

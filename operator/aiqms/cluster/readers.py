@@ -143,7 +143,10 @@ class WorkloadSeen:
 
 @dataclass(frozen=True)
 class PodSeen:
-    """A pod that bears the deployment label. held: it has the gate; stamped: with a subject, by admission or a release; ended: it will not run again."""
+    """A pod that bears the deployment label. held: it has the gate; stamped: with a subject, by admission or a release; ended: it will not run again.
+
+    scheduled: when it got its node, None while it has none.
+    """
 
     uid: str
     created: datetime
@@ -151,6 +154,7 @@ class PodSeen:
     stamped: bool
     going: bool
     ended: bool
+    scheduled: datetime | None
     owner: Owner | None
     revision: str
     shape: Shape
@@ -215,7 +219,8 @@ def _shaping(raw: Json) -> Json:
 
 def pod(raw: Json, rules: Rules) -> PodSeen:
     """Of a core/v1 Pod."""
-    metadata, spec = raw["metadata"], raw["spec"]
+    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+    scheduled = [c for c in status.get("conditions") or [] if c["type"] == "PodScheduled" and c["status"] == "True"]
     labels = metadata.get("labels") or {}
     return PodSeen(
         uid=metadata["uid"],
@@ -223,7 +228,8 @@ def pod(raw: Json, rules: Rules) -> PodSeen:
         held=any(g["name"] == GATE for g in spec.get("schedulingGates") or []),
         stamped=SUBJECT in (metadata.get("annotations") or {}),
         going=bool(metadata.get("deletionTimestamp")),
-        ended=(raw.get("status") or {}).get("phase") in ENDED,
+        ended=status.get("phase") in ENDED,
+        scheduled=next((moment(c["lastTransitionTime"]) for c in scheduled if c.get("lastTransitionTime")), None),
         owner=_owner(metadata),
         revision=labels.get(REVISION, ""),
         shape=Shape({"metadata": {k: metadata[k] for k in ("name", "labels", "annotations", "ownerReferences") if k in metadata}, "spec": spec}, rules),

@@ -55,30 +55,46 @@ class Applier:
     async def apply(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> None:
         """Everything that was decided about one namespace. Raises what kept a write from being made, after all others were tried.
 
+        What is stopped ends first, for a policy of its own keeps it from coming back; what lapsed ends once the Clearance admits no more of it.
         Without the Clearance nothing is released and nothing said; a pod that somebody's webhook will not let go keeps nothing else from being written.
         """
-        removals = [(name, r) for name, d in decisions.items() for r in d.removals]
-        ends = await _tried(self._remove(namespace, r) for _, r in removals)
-        ended = [removal for removal, failure in zip(removals, ends, strict=True) if failure is None]
+        halted, lapsed = ([(name, r) for name, d in decisions.items() if d.halted is first for r in d.removals] for first in (True, False))
+        ended, ends = await self._end(namespace, halted)
         marks = await _tried(self._mark(namespace, name, standing=standing) for d in decisions.values() for name, standing in d.marks.items())
-        if facts.governed:
-            await self._clear(namespace, facts, decisions, now)
-        elif facts.clearance:
-            await self._let_out(namespace, facts)
+        cleared = await _tried([self._permit(namespace, facts, decisions, now)])
+        _raise_first(failure for failure in cleared if isinstance(failure, Deposed))
+        also, more = await self._end(namespace, lapsed)
+        _raise_first([*cleared])
+        ended, ends = [*ended, *also], [*ends, *more]
         releases = await _tried(self._release(namespace, r) for d in decisions.values() for r in d.releases)
         events = self._events(namespace, facts, decisions, ended)
         said = await _tried([*self._statuses(namespace, facts, decisions), *self._records(namespace, facts, decisions), *events])
         _raise_first([*ends, *marks, *releases, *said])
 
+    async def _end(self, namespace: str, removals: Sequence[tuple[str, Removal]]) -> tuple[list[tuple[str, Removal]], list[BaseException | None]]:
+        """The pods that are gone, and what kept each from going, if anything did."""
+        failures = await _tried(self._remove(namespace, r) for _, r in removals)
+        return [removal for removal, failure in zip(removals, failures, strict=True) if failure is None], failures
+
     # the Clearance
+
+    async def _permit(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> None:
+        if facts.governed:
+            await self._clear(namespace, facts, decisions, now)
+        elif facts.clearance:
+            await self._let_out(namespace, facts)
+
+    async def open(self, namespace: str) -> None:
+        """Makes the Clearance of a namespace that is governed from now on; it clears nothing."""
+        await self._write(namespace, ClearanceSpec(epoch=self.epoch))
 
     async def _clear(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> None:
         """Writes the Clearance where it differs. What is newly frozen is frozen first, and read again, before anything is permitted on its strength."""
-        stored = facts.clearance.spec if facts.clearance and isinstance(facts.clearance.spec, ClearanceSpec) else None
-        wanted = self._wanted(decisions, now)
-        if stored == wanted:
+        assert facts.clearance
+        assert isinstance(facts.clearance.spec, ClearanceSpec)
+        before, wanted = facts.clearance.spec, self._wanted(decisions, now)
+        if before == wanted:
             return
-        before = stored or ClearanceSpec()
         fresh = {*wanted.inputs, *wanted.rotating} - {*before.inputs, *before.rotating}
         if fresh:
             await self._write(namespace, wanted.model_copy(update={"deployments": restricted(wanted.deployments, before.deployments, now)}))

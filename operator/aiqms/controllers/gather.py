@@ -205,9 +205,14 @@ def _pod(view: _View, name: str, seen: PodSeen, refs: Iterable[Workload]) -> Pod
 
 
 def _before(pod: PodSeen, clearance: ClearanceSeen | None) -> bool:
-    """Whether it was there before the gate. Times are whole seconds: of the same second are only pods that bear no trace of the gate."""
-    touched = pod.held or pod.stamped
-    return not touched if clearance is None else pod.created < clearance.created or (pod.created == clearance.created and not touched)
+    """Whether it ran before the gate. One that was held, and so is stamped, ran from when it got its node: it may have been held before the Clearance was made.
+
+    Times are whole seconds: nothing is cleared in the second in which the Clearance is made (see reconcile).
+    """
+    if clearance is None:
+        return not (pod.held or pod.stamped)
+    began = pod.scheduled if pod.stamped else pod.created
+    return not pod.held and began is not None and began <= clearance.created
 
 
 def _differences(controller: WorkloadSeen, pod: PodSeen) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ def _carried_out(given: Input, answer: DeploymentStatus, entries: Sequence[Kept]
         records=verdicts(at),
         releases=releases(given.pods, plain, at.now) if given.governed else (),
         removals=_ended(given, entries, orphan, lambda p: _why(p, given, answer), at.now, halt=halt) if given.governed else (),
+        halted=bool(halt),
         marks=_marks(given, at.records),
         told=told(given, answer),
         orphan=orphan,
@@ -132,7 +133,7 @@ def deregistered(given: Input, now: datetime) -> Decision:
     orphan = since if running(given.pods) and (given.entries or given.orphan) else None
     wake = orphan.stop_at if orphan and orphan.stop_at and now < orphan.stop_at else None
     ended = _ended(given, (), orphan, lambda p: f"AIModelDeployment {given.name} does not exist", now, halt=halt)
-    return Decision(status=DeploymentStatus(), records=said, removals=ended, marks=_marks(given, records), orphan=orphan, wake=wake)
+    return Decision(DeploymentStatus(), records=said, removals=ended, halted=bool(halt), marks=_marks(given, records), orphan=orphan, wake=wake)
 
 
 def ready(given: Input, spec: DeploymentSpec, records: Records, now: datetime) -> Facts:

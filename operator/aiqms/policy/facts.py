@@ -114,13 +114,12 @@ class Input:
     clearance_bytes: int = 0
     stop_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     editors: tuple[str, ...] = ()
+    before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
     @property
     def people(self) -> tuple[str, ...]:
         """Those of the editors who are people."""
         return tuple(e for e in self.editors if e and not e.startswith("system:"))
-
-    before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ class Told:
 class Decision:
     """What follows from an Input. entries: the deployment's part of the Clearance. wake: when time alone changes something.
 
-    marks: name of each Stop -> whether it stands.
+    marks: name of each Stop -> whether it stands. halted: a Stop stands or an Emergency went without its review, so that every pod ends.
     """
 
     status: DeploymentStatus
@@ -162,6 +161,7 @@ class Decision:
     records: Mapping[str, RecordStatus] = field(default_factory=dict)
     releases: tuple[Release, ...] = ()
     removals: tuple[Removal, ...] = ()
+    halted: bool = False
     marks: Mapping[str, bool] = field(default_factory=dict)
     told: tuple[Told, ...] = ()
     orphan: Orphan | None = None

@@ -82,7 +82,14 @@ def _unread(given: Input) -> list[ProcedureSeen]:
 def _seen(procedure: Procedure) -> ProcedureSeen:
     spec = procedure.spec.dump()
     parts = {name: digest(spec[name]).removeprefix("sha256:")[:12] for name in JUDGED if name in spec}
-    return ProcedureSeen(name=procedure.name, revision=procedure.spec.revision, enforcement=procedure.spec.enforcement, parts=parts)
+    return ProcedureSeen(
+        name=procedure.name,
+        revision=procedure.spec.revision,
+        enforcement=procedure.spec.enforcement,
+        parts=parts,
+        stop_roles=procedure.spec.stop.roles if procedure.spec.stop else [],
+        emergency_roles=procedure.spec.emergency.roles if procedure.spec.emergency else [],
+    )
 
 
 def _phase(facts: Facts, entries: Sequence[Kept]) -> Phase:

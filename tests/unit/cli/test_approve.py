@@ -161,6 +161,11 @@ class TestCurrentSubject:
 class TestAuthority:
     """In which role one stops, resumes, breaks the glass, reviews."""
 
+    def test_is_known_from_the_status_where_procedures_may_not_be_read(self) -> None:
+        seen = [{"name": PROCEDURE, "revision": 7, "enforcement": "Enforce", "stopRoles": ["incident-commander"], "emergencyRoles": []}]
+        of = case("carol", "incident-commander", "risk-manager", state=status(procedures=seen), procedures=None)
+        assert (authority.role_for(of, Decision.STOP), of.authority("emergency")) == ("incident-commander", [])
+
     @pytest.mark.parametrize("decided", [Decision.STOP, Decision.RESUME, Decision.EMERGENCY])
     def test_is_a_role_that_the_procedures_name(self, decided: Decision) -> None:
         assert authority.role_for(case("carol", "risk-manager", "incident-commander"), decided) == "incident-commander"

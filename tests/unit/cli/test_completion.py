@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from aiqms.cli.completion import PROGRAM, Words, answer
-from aiqms.cli.main import app
+from aiqms.cli.main import app, complete
 
 ROOT = typer.main.get_command(app)
 
@@ -18,6 +18,13 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No kubeconfig: what a cluster would say is left out, quietly."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+
+
+def test_the_program_of_the_package_says_the_same(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["kubectl_complete-qms", "ap"])
+    with pytest.raises(SystemExit):
+        complete()
+    assert capsys.readouterr().out.splitlines()[0].startswith("approve\t")
 
 
 def words(*typed: str) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from kubernetes.aio.client import Configuration
 
 from aiqms.api.values import API_VERSION, Json
@@ -11,7 +13,8 @@ from aiqms.cluster.caches import Caches, caches
 from aiqms.cluster.client import Client
 from aiqms.cluster.inputs import InputReader
 from aiqms.controllers.gather import gather
-from aiqms.gate.rules import DEFAULTS
+from aiqms.gate.rules import DEFAULTS, GATE, LABEL, SUBJECT
+from aiqms.policy.facts import Input
 
 NAMESPACE = "lending"
 DIGEST = "sha256:" + "0" * 64
@@ -54,17 +57,50 @@ def known(*records: Json) -> Caches:
     return found
 
 
-async def unreadable(of: Caches) -> dict[str, str]:
+async def gathered(of: Caches) -> Mapping[str, Input]:
     client = Client(Configuration())
     try:
         facts = await gather(NAMESPACE, of, InputReader(client, of))
     finally:
         await client.close()
     assert facts
-    return {name: given.unreadable for name, given in facts.registered.items()}
+    return facts.registered
 
 
 async def test_invariant_7_a_record_that_cannot_be_read_keeps_its_deployment_from_being_cleared_anew() -> None:
-    found = await unreadable(known(record("scoring", "Frobnicate"), record("fraud", "Approve")))
-    assert found["fraud"] == ""
-    assert found["scoring"].startswith("apr/scoring-frobnicate could not be read: spec.decision: ")
+    found = await gathered(known(record("scoring", "Frobnicate"), record("fraud", "Approve")))
+    assert found["fraud"].unreadable == ""
+    assert found["scoring"].unreadable.startswith("apr/scoring-frobnicate could not be read: spec.decision: ")
+
+
+def pod(created: str, *, gated: bool = False, stamp: str = "", scheduled: str = "") -> Json:
+    found = stored("Pod", "scoring-1", spec={"containers": [{"name": "main", "image": "llm"}], "schedulingGates": [{"name": GATE}] if gated else []})
+    found["metadata"] |= {"labels": {LABEL: "scoring"}, "creationTimestamp": created, "annotations": {SUBJECT: stamp} if stamp else {}}
+    conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": scheduled}] if scheduled else []
+    return found | {"status": {"phase": "Pending", "conditions": conditions}}
+
+
+BEFORE, SAME, AFTER = (f"2027-01-01T00:00:0{second}Z" for second in (0, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("of", "cleared", "older"),
+    [
+        pytest.param(pod(BEFORE), True, True, id="made a second before the Clearance"),
+        pytest.param(pod(SAME), True, True, id="made in its second, in which nothing is cleared"),
+        pytest.param(pod(AFTER), True, False, id="made after it"),
+        pytest.param(pod(BEFORE, gated=True), True, False, id="held before the Clearance was made"),
+        pytest.param(pod(BEFORE, stamp=DIGEST), True, False, id="held before the Clearance was made, released, and without a node yet"),
+        pytest.param(pod(BEFORE, stamp=DIGEST, scheduled=AFTER), True, False, id="held before the Clearance was made, and released"),
+        pytest.param(pod(BEFORE, stamp=DIGEST, scheduled=BEFORE), True, True, id="released before, while the namespace was governed the last time"),
+        pytest.param(pod(AFTER), False, True, id="before there is a Clearance"),
+        pytest.param(pod(AFTER, gated=True), False, False, id="held while there is no Clearance"),
+    ],
+)
+async def test_a_pod_is_older_than_the_gate_that_ran_before_it(of: Json, cleared: bool, older: bool) -> None:
+    found = known()
+    found.pods.put(of)
+    if cleared:
+        clearance = stored("Clearance", "clearance", spec={})
+        found.clearances.put(clearance | {"metadata": clearance["metadata"] | {"creationTimestamp": SAME}})
+    assert [p.before for p in (await gathered(found))["scoring"].pods] == [older]
