@@ -21,6 +21,7 @@ from aiqms.gate.rules import DECISION, EDITORS, GATE, GOVERNED, LABEL, SUBJECT, 
 from aiqms.gate.workload import pod_of
 from aiqms.policy.facts import Broken, Procedure, Record
 from aiqms.policy.subject import digest
+from aiqms.policy.surroundings import Uses, uses
 
 M = TypeVar("M", bound=BaseModel)
 ENDED = ("Succeeded", "Failed")
@@ -140,6 +141,11 @@ class WorkloadSeen:
         """Of the pods that its controller makes."""
         return Shape(pod_of(self.raw), self.rules)
 
+    @cached_property
+    def uses(self) -> Uses:
+        """Of the pods that its controller makes."""
+        return uses(self.shape.pod, self.raw["spec"].get("volumeClaimTemplates") or [])
+
 
 @dataclass(frozen=True)
 class PodSeen:
@@ -154,6 +160,11 @@ class PodSeen:
     owner: Owner | None
     revision: str
     shape: Shape
+
+    @cached_property
+    def uses(self) -> Uses:
+        """Of this pod."""
+        return uses(self.shape.pod)
 
 
 def parsed(model: type[M], raw: Json, where: str) -> M | Broken:
