@@ -153,21 +153,29 @@ def _covered(host: str, ingress: Ingress) -> bool:
 
 
 def _route(route: Route, of: Network) -> Leading:
-    said = [said for parent in route.parents if parent.kind != "Service" for said in _parent(route, parent, of)]
+    """A Service as a parent is a mesh, inside the cluster."""
+    outside = [p for p in route.parents if p.kind != "Service"]
+    said = [said for parent in outside for said in _parent(route, parent, of)]
     plain, unknown = (tuple(text for sure, text in said if sure is which) for which in (True, False))
-    return Leading(route.kind, route.namespace, route.name, Exposure.ROUTE, route.hosts or ("*",), plain=plain, unknown=unknown)
+    exposure = Exposure.ROUTE if outside else Exposure.CLUSTER
+    return Leading(route.kind, route.namespace, route.name, exposure, route.hosts or ("*",), plain=plain, unknown=unknown)
 
 
 def _parent(route: Route, parent: Parent, of: Network) -> Iterator[tuple[bool, str]]:
-    """Why the route is not known to ask for TLS there: True where it is known not to. A Service as a parent is a mesh, inside the cluster."""
+    """Why the route is not known to ask for TLS there: True where it is known not to."""
     where, what = f"{parent.kind} {parent.namespace}/{parent.name}", f"{route.kind}/{route.name}"
-    listeners = of.gateways.get((parent.namespace, parent.name)) if parent.kind == "Gateway" else None
+    if parent.kind != "Gateway":
+        yield False, f"{what} hangs on {where}, which is not looked at"
+        return
+    listeners = of.gateways.get((parent.namespace, parent.name))
     if listeners is None:
-        missing = "which does not exist" if parent.kind == "Gateway" else "which is not looked at"
-        yield False, f"{what} hangs on {where}, {missing}"
-    for listener in listeners or ():
-        hangs = parent.section in ("", listener.name) and parent.port in (None, listener.port)
-        if hangs and listener.protocol not in _ENCRYPTED:
+        yield False, f"{what} hangs on {where}, which does not exist"
+        return
+    on = [li for li in listeners if parent.section in ("", li.name) and parent.port in (None, li.port)]
+    if not on:
+        yield False, f"{what} names no listener that {where} has"
+    for listener in on:
+        if listener.protocol not in _ENCRYPTED:
             yield True, f"{what} hangs on listener {listener.name} of {where}, which is {listener.protocol}: name one for HTTPS in sectionName"
 
 
