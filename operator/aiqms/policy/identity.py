@@ -61,7 +61,7 @@ def _tokens(facts: Facts) -> Iterator[str]:
         elif used.tokens:
             yield f"{ref} mounts a token by volume {some(used.tokens)}: take it out"
     for name, used in sorted(current_pods(facts)):
-        if used.automount is False and used.tokens:
+        if used.automount is False and used.tokens and f"Pod/{name}" not in facts.given.around.workloads:
             yield f"pod {name} mounts a token by volume {some(used.tokens)}, which its workload does not: delete it"
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given as given_
+from hypothesis import strategies as st
 
 from aiqms.api.deployment import EndpointSeen, Exposure
 from aiqms.policy.decide import decide
@@ -75,6 +77,16 @@ def test_what_leads_to_the_pods(case: tuple[Sequence[Any], list[str]]) -> None:
 
 def test_a_pod_that_was_given_another_label_is_reached_by_it() -> None:
     assert names(found(replace(INSIDE, selector={"open": "yes"}), labels=[APP, APP | {"open": "yes"}])) == ["Service/scoring"]
+
+
+PAIRS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"), max_size=3)
+
+
+@given_(st.lists(PAIRS, max_size=6), st.lists(PAIRS, max_size=4))
+def test_a_service_leads_to_pods_as_kubernetes_selects(selectors: list[dict[str, str]], labels: list[dict[str, str]]) -> None:
+    services = [Service(f"s{n}", selector, Exposure.CLUSTER) for n, selector in enumerate(selectors)]
+    wanted = [f"Service/{s.name}" for s in services if s.selector and any(s.selector.items() <= each.items() for each in labels)]
+    assert names(found(*services, labels=labels)) == wanted
 
 
 @pytest.mark.parametrize(

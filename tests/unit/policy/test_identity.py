@@ -79,6 +79,13 @@ def test_the_control(case: tuple[Input, Says | None]) -> None:
     assert controls(of, day(1)).get(ROW) == says
 
 
+def test_a_pod_that_is_its_own_workload_is_told_once() -> None:
+    mounting = replace(OWN, tokens=("t",))
+    around = Surroundings(workloads={"Pod/one": mounting}, pods={"one": mounting})
+    of = given(procedures=[dedicated()], workloads=[workload(ref="Pod/one")], pods=[pod("one")], around=around)
+    assert controls(of, day(1))[ROW] == ("Fail", "TokenMounted", "Pod/one mounts a token by volume t: take it out")
+
+
 def test_a_pod_of_an_earlier_subject_keeps_its_successor_from_nothing() -> None:
     old = {"old": replace(OWN, tokens=("kube-api-access",))}
     of = replace(runs(pods=old), pods=(pod("old", "v0"),))
