@@ -13,6 +13,7 @@ from aiqms.cluster.reflector import Reflector
 from aiqms.cluster.store import Store
 from aiqms.policy.endpoints import GATEWAYS, Grant, Ingress, Listener, Parent, Route, Service
 
+# Versions that each release of the Gateway API serves from 1.1 on; ReferenceGrant v1 came with 1.5, beside v1beta1.
 ROUTES = (("httproutes", "HTTPRoute"), ("grpcroutes", "GRPCRoute"))
 
 
