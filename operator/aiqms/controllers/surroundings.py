@@ -9,29 +9,29 @@ from aiqms.cluster.caches import Caches
 from aiqms.cluster.readers import PodSeen, WorkloadSeen
 from aiqms.gate.rules import LABEL
 from aiqms.policy.endpoints import Network, leading, network
-from aiqms.policy.surroundings import FROM_TEMPLATE, Surroundings, Uses
+from aiqms.policy.surroundings import FROM_TEMPLATE, Surroundings, Uses, numbered
 
 Account = tuple[str, str]  # a deployment, empty for none, and who of it uses a ServiceAccount
 
 
 @dataclass(frozen=True)
 class Around:
-    """Of one namespace. accounts: each ServiceAccount -> who uses it. claims: by name; numbered: by what a StatefulSet's begin with."""
+    """Of one namespace. accounts: each ServiceAccount -> who uses it. claims: by name; by_stem: those that end with a number, by what stands before it."""
 
     namespace: str
     network: Network
     accounts: Mapping[str, list[Account]]
     claims: Mapping[str, str]
-    numbered: Mapping[str, list[str]]
+    by_stem: Mapping[str, list[str]]
 
 
 def around(namespace: str, caches: Caches) -> Around:
     """What all deployments of the namespace share."""
     seen = caches.around
     claims = dict(seen.claims.within(namespace))
-    numbered: dict[str, list[str]] = {}
+    by_stem: dict[str, list[str]] = {}
     for claim in claims:
-        numbered.setdefault(claim.rpartition("-")[0], []).append(claim)
+        by_stem.setdefault(numbered(claim), []).append(claim)
     roads = network(
         namespace,
         services=(s for _, s in seen.services.within(namespace)),
@@ -40,7 +40,7 @@ def around(namespace: str, caches: Caches) -> Around:
         grants=(g for _, g in seen.grants.within(namespace)),
         gateways=seen.every_gateway(),
     )
-    return Around(namespace, roads, _accounts(namespace, caches), claims, numbered)
+    return Around(namespace, roads, _accounts(namespace, caches), claims, by_stem)
 
 
 def surroundings(of: Around, name: str, workloads: Mapping[str, WorkloadSeen | PodSeen], pods: Iterable[tuple[str, PodSeen]]) -> Surroundings:
@@ -58,7 +58,7 @@ def surroundings(of: Around, name: str, workloads: Mapping[str, WorkloadSeen | P
 
 def _claims(of: Around, every: Iterable[Uses]) -> set[str]:
     volumes = [v for u in every for v in u.volumes if v.claim]
-    return {c for v in volumes for c in (of.numbered.get(v.claim, ()) if v.kind == FROM_TEMPLATE else (v.claim,))}
+    return {c for v in volumes for c in (of.by_stem.get(v.claim, ()) if v.kind == FROM_TEMPLATE else (v.claim,))}
 
 
 def _distinct(every: Iterable[Uses]) -> list[Mapping[str, str]]:

@@ -10,7 +10,7 @@ from aiqms.api.deployment import Reads, Result, VolumeSeen
 from aiqms.policy.checks import Facts, Row, row
 from aiqms.policy.facts import Procedure
 from aiqms.policy.identity import asking, current_pods, serves
-from aiqms.policy.surroundings import FROM_TEMPLATE, Surroundings, Volume
+from aiqms.policy.surroundings import FROM_TEMPLATE, Surroundings, Volume, numbered
 from aiqms.policy.words import some
 
 STORAGE = "access/storage"
@@ -79,7 +79,7 @@ def _claimed(facts: Facts) -> Iterator[Judged]:
 
 def _made(volume: Volume, around: Surroundings) -> list[str]:
     """Claims of a StatefulSet's volume; one of that name made beforehand is taken as it is."""
-    return [c for c in around.claims if c.rpartition("-")[0] == volume.claim] if volume.kind == FROM_TEMPLATE else []
+    return [c for c in around.claims if numbered(c) == volume.claim] if volume.kind == FROM_TEMPLATE else []
 
 
 def reads(facts: Facts) -> Reads:

@@ -73,6 +73,12 @@ class Surroundings:
     endpoints: tuple[Leading, ...] = ()
 
 
+def numbered(claim: str) -> str:
+    """What the name of a StatefulSet's claim begins with, before the number of its pod; empty where it ends with none."""
+    stem, _, number = claim.rpartition("-")
+    return stem if number.isdecimal() else ""
+
+
 def uses(pod: Json, claim_templates: Iterable[Json] = ()) -> Uses:
     """Of a pod {metadata, spec} as the API server stores it, not of its normal form, which leaves out every token that looks like an injected one.
 

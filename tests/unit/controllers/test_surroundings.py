@@ -71,6 +71,10 @@ USERS: dict[str, tuple[tuple[Json, ...], tuple[Json, ...], tuple[str, ...]]] = {
     "a workload of another account": ((SCORING, workload("Deployment", "portal", "portal")), (), ()),
     "a ReplicaSet of an old revision of a workload that has another account now": ((SCORING, MADE, workload("Deployment", "portal", "portal")), (), ()),
     "a ReplicaSet whose maker is gone": ((SCORING, MADE), (), ("ReplicaSet/portal-1",)),
+    "a ReplicaSet whose maker was made anew": (
+        (SCORING, MADE, workload("Deployment", "portal", "portal") | {"metadata": metadata("portal") | {"uid": "another"}}), (), ("ReplicaSet/portal-1",)
+    ),
+    "its own workload under another deployment's label": ((workload("Deployment", "scoring", "scoring", label="fraud"),), (), ()),
     "a pod of another deployment that no workload made": ((SCORING,), (pod("debug", "scoring", "fraud"),), ("Pod/debug",)),
     "one that has ended": ((SCORING,), (pod("debug", "scoring", "fraud", phase="Succeeded"),), ()),
 }  # fmt: skip

@@ -59,7 +59,10 @@ CASES: dict[str, tuple[Input, Says | None]] = {
         keeps(volume(EPHEMERAL)), fail(f"volume data of {REF} names no StorageClass in its claim template: name one there")
     ),
     "a StatefulSet's claims of such a class": (
-        keeps(volume(OWN, "data-scoring", "encrypted"), claims={"data-scoring-0": "encrypted", "data-scoring-other": "encrypted"}), GOOD
+        keeps(volume(OWN, "data-scoring", "encrypted"), claims={"data-scoring-0": "encrypted"}), GOOD
+    ),
+    "claims whose names only begin like a StatefulSet's": (
+        keeps(volume(OWN, "data-scoring", "encrypted"), claims={"data-scoring-x": "standard", "data-scoring-x-0": "standard"}), GOOD
     ),
     "a StatefulSet whose pods are not made yet": (keeps(volume(OWN, "data-scoring", "encrypted")), GOOD),
     "a StatefulSet that names none, and gets the default": (keeps(volume(OWN, "data-scoring"), claims={"data-scoring-0": "encrypted"}), GOOD),
@@ -142,7 +145,7 @@ def test_a_statefulsets_volume_is_known_by_its_claim_template() -> None:
 
 def test_the_status_lists_secrets_config_maps_and_volumes_of_templates_and_pods() -> None:
     declared = Uses(secrets=("key",), config_maps=("mode",), volumes=(volume(OWN, "data-scoring"), Volume("tmp", "EmptyDir"), Volume("m", "ConfigMap")))
-    running = Uses(secrets=("old",), volumes=(volume(CLAIM, "data-scoring-0"), Volume("tmp", "EmptyDir")))
+    running = Uses(secrets=("old",), volumes=(volume(CLAIM, "data-scoring-0"), Volume("disk", "HostPath"), Volume("tmp", "EmptyDir")))
     around = Surroundings(workloads={REF: declared}, pods={"scoring-0": running}, claims={"data-scoring-0": "encrypted"})
     assert decide(given(around=around), day(1)).status.reads == Reads(
         secrets=["key", "old"],
@@ -150,6 +153,7 @@ def test_the_status_lists_secrets_config_maps_and_volumes_of_templates_and_pods(
         volumes=[
             VolumeSeen(name="data", kind=CLAIM, claim="data-scoring-0", storage_class="encrypted"),
             VolumeSeen(name="data", kind=OWN),
+            VolumeSeen(name="disk", kind="HostPath"),
             VolumeSeen(name="tmp", kind="EmptyDir"),
         ],
     )
