@@ -18,6 +18,7 @@ REQUIRED = {"tls": "Required"}
 ENDPOINTS, TLS = "access/endpoints", "access/tls"
 NONE = "nothing seen leads to the pods"
 HOST = "scoring.bank.example"
+UNSEEN = "and nobody can see that it asks for TLS: have an Ingress or a route lead there"
 MINUTE = 60  # within which a kind that the cluster lacked is seen
 
 
@@ -105,7 +106,7 @@ class TestRegistered:
         place.register()
         place.deploy(ports=[{"containerPort": 8000, "hostPort": 8000}])
         await_said(place, ENDPOINTS, "Fail", f"Deployment/{NAME} takes port 8000 of its node: have a Service lead there instead")
-        told = f"Deployment/{NAME} is reached from outside the cluster at its node (8000), and nobody can see that it asks for TLS"
+        told = f"Deployment/{NAME} is reached from outside the cluster at its node (8000), {UNSEEN}"
         await_said(place, TLS, "Fail", told)
 
     def test_under_audit_it_is_told_and_holds_nothing(self, place: Place) -> None:
@@ -135,7 +136,7 @@ class TestTls:
         ingress(place)
         place.await_pods(held=1)
         place.decide("alice")
-        await_said(place, TLS, "Fail", f"Ingress/{NAME} has no entry in spec.tls for {HOST}")
+        await_said(place, TLS, "Fail", f"Ingress/{NAME} has no entry in spec.tls for {HOST}: add one")
         place.await_phase("Held", "TlsMissing")
         ingress(place, tls=True)
         await_said(place, TLS, "Pass", f"Ingress/{NAME} asks for TLS")
@@ -144,7 +145,7 @@ class TestTls:
     def test_a_node_port_cannot_be_seen_to_ask_for_it(self, place: Place) -> None:
         place.cleared(access=REQUIRED)
         service(place, type="NodePort")
-        told = f"Service/{NAME} is reached from outside the cluster (Node), and nobody can see that it asks for TLS"
+        told = f"Service/{NAME} is reached from outside the cluster (Node), {UNSEEN}"
         await_said(place, TLS, "Fail", told)
         service(place, type="ClusterIP")
         await_said(place, TLS, "Pass", "nothing seen leads to the pods from outside the cluster")

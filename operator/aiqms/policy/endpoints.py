@@ -135,14 +135,18 @@ def leading(namespace: str, labels: Iterable[Mapping[str, str]], of: Network) ->
 
 def _service(namespace: str, service: Service) -> Leading:
     outside = service.exposure is not Exposure.CLUSTER
-    plain = (f"Service/{service.name} is {_FROM_OUTSIDE} ({service.exposure}), and nobody can see that it asks for TLS",) if outside else ()
+    plain = (
+        (f"Service/{service.name} is {_FROM_OUTSIDE} ({service.exposure}), and nobody can see that it asks for TLS: have an Ingress or a route lead there",)
+        if outside
+        else ()
+    )
     return Leading("Service", namespace, service.name, service.exposure, service.at, plain=plain)
 
 
 def _ingress(namespace: str, ingress: Ingress, services: Iterable[str]) -> Leading:
     leads = set(services)
     hosts = sorted({host for host, service in ingress.backends if service in leads})
-    plain = tuple(f"Ingress/{ingress.name} has no entry in spec.tls for {host or 'any host'}" for host in hosts if not _covered(host, ingress))
+    plain = tuple(f"Ingress/{ingress.name} has no entry in spec.tls for {host or 'any host'}: add one" for host in hosts if not _covered(host, ingress))
     return Leading("Ingress", namespace, ingress.name, Exposure.INGRESS, tuple(host or "*" for host in hosts), plain=plain)
 
 
@@ -187,7 +191,7 @@ def on_nodes(around: Surroundings, namespace: str) -> list[Leading]:
 
 def _on_node(namespace: str, ref: str, at: tuple[str, ...]) -> Leading:
     kind, _, name = ref.partition("/")
-    plain = (f"{ref} is {_FROM_OUTSIDE} at its node ({some(at)}), and nobody can see that it asks for TLS",)
+    plain = (f"{ref} is {_FROM_OUTSIDE} at its node ({some(at)}), and nobody can see that it asks for TLS: have an Ingress or a route lead there",)
     return Leading(kind, namespace, name, Exposure.HOST_PORT, at, plain=plain)
 
 

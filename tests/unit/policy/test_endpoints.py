@@ -22,6 +22,7 @@ REGISTERED, TLS = "high-risk/access/endpoints", "high-risk/access/tls"
 RULE = procedure(access={"endpoints": "Registered", "tls": "Required"})
 APP = {"app": "scoring", "tier": "model"}
 HERE = "lending"
+UNSEEN = "and nobody can see that it asks for TLS: have an Ingress or a route lead there"
 Says = tuple[str, str, str]
 
 INSIDE = Service("scoring", {"app": "scoring"}, Exposure.CLUSTER, ("8000",))
@@ -153,7 +154,7 @@ def test_the_control_of_what_is_registered(case: tuple[Input, Says | None]) -> N
 
 
 def unseen(service: str, how: str) -> Says:
-    return "Fail", "TlsMissing", f"Service/{service} is reached from outside the cluster ({how}), and nobody can see that it asks for TLS"
+    return ("Fail", "TlsMissing", f"Service/{service} is reached from outside the cluster ({how}), {UNSEEN}")
 
 
 def listens(*listeners: Listener) -> Any:
@@ -169,18 +170,19 @@ ENCRYPTED: dict[str, tuple[Input, Says | None]] = {
     "an external address": (reached(replace(INSIDE, exposure=Exposure.EXTERNAL_IP)), unseen("scoring", "ExternalIP")),
     "a port of the node": (
         reached(used=Uses(ports=(8000,))),
-        ("Fail", "TlsMissing", f"{REF} is reached from outside the cluster at its node (8000), and nobody can see that it asks for TLS"),
+        ("Fail", "TlsMissing", f"{REF} is reached from outside the cluster at its node (8000), {UNSEEN}"),
     ),
     "an Ingress with TLS": (reached(INSIDE, WEB), ("Pass", "TlsRequired", "Ingress/web asks for TLS")),
     "an Ingress with TLS by a wildcard": (reached(INSIDE, replace(WEB, tls=(("*.example",),))), ("Pass", "TlsRequired", "Ingress/web asks for TLS")),
     "an Ingress with TLS for another host": (
-        reached(INSIDE, replace(WEB, tls=(("b.example",),))), ("Fail", "TlsMissing", "Ingress/web has no entry in spec.tls for a.example")
+        reached(INSIDE, replace(WEB, tls=(("b.example",),))), ("Fail", "TlsMissing", "Ingress/web has no entry in spec.tls for a.example: add one")
     ),
     "an Ingress with TLS for any host, which leaves open for which": (
-        reached(INSIDE, replace(WEB, tls=((),))), ("Fail", "TlsMissing", "Ingress/web has no entry in spec.tls for a.example")
+        reached(INSIDE, replace(WEB, tls=((),))), ("Fail", "TlsMissing", "Ingress/web has no entry in spec.tls for a.example: add one")
     ),
     "an Ingress without a host": (
-        reached(INSIDE, Ingress("web", (("", "scoring"),), (("a.example",),))), ("Fail", "TlsMissing", "Ingress/web has no entry in spec.tls for any host")
+        reached(INSIDE, Ingress("web", (("", "scoring"),), (("a.example",),))),
+        ("Fail", "TlsMissing", "Ingress/web has no entry in spec.tls for any host: add one")
     ),
     "an Ingress without a host and TLS for any": (
         reached(INSIDE, Ingress("web", (("", "scoring"),), ((),))), ("Pass", "TlsRequired", "Ingress/web asks for TLS")
