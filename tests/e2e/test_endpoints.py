@@ -101,6 +101,18 @@ class TestRegistered:
         place.by("mallory").patch("pods", name, {"metadata": {"labels": {"open": "yes"}}}, place.namespace)
         await_said(place, ENDPOINTS, "Fail", unregistered("Service/open"))
 
+    def test_a_service_without_a_selector_is_found_by_the_address_that_somebody_wrote_for_it(self, place: Place) -> None:
+        place.cleared(access=REGISTERED)
+        service(place, "by-hand", selector=None)
+        assert not place.by("mallory").may("create", "endpointslices", place.namespace, group="discovery.k8s.io")
+        address = place.running()[0]["status"]["podIP"]
+        metadata = {"name": "by-hand", "namespace": place.namespace, "labels": {"kubernetes.io/service-name": "by-hand"}}
+        endpoints = {"addressType": "IPv4", "endpoints": [{"addresses": [address]}], "ports": [{"port": 8000}]}
+        place.admin.apply({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata} | endpoints)
+        await_said(place, ENDPOINTS, "Fail", unregistered("Service/by-hand"))
+        place.admin.delete("endpointslices", "by-hand", place.namespace)
+        await_said(place, ENDPOINTS, "Pass", NONE)
+
     def test_a_port_of_the_node_cannot_be_registered(self, place: Place) -> None:
         place.govern(access=REGISTERED | REQUIRED)
         place.register()

@@ -19,6 +19,7 @@ READ = SEEN | {"get"}
 _AROUND = (
     "persistentvolumeclaims",
     "services",
+    "endpointslices.discovery.k8s.io",
     "ingresses.networking.k8s.io",
     *(f"{kind}.gateway.networking.k8s.io" for kind in ("httproutes", "grpcroutes", "referencegrants", "gateways")),
 )

@@ -149,7 +149,10 @@ class WorkloadSeen:
 
 @dataclass(frozen=True)
 class PodSeen:
-    """A pod that bears the deployment label. held: it has the gate; stamped: with a subject, by admission or a release; ended: it will not run again."""
+    """A pod that bears the deployment label. held: it has the gate; stamped: with a subject, by admission or a release; ended: it will not run again.
+
+    addresses: its own in the cluster's network, none where it has its node's.
+    """
 
     uid: str
     created: datetime
@@ -160,6 +163,7 @@ class PodSeen:
     owner: Owner | None
     revision: str
     shape: Shape
+    addresses: tuple[str, ...] = ()
 
     @cached_property
     def uses(self) -> Uses:
@@ -238,6 +242,7 @@ def pod(raw: Json, rules: Rules) -> PodSeen:
         owner=_owner(metadata),
         revision=labels.get(REVISION, ""),
         shape=Shape({"metadata": {k: metadata[k] for k in ("name", "labels", "annotations", "ownerReferences") if k in metadata}, "spec": spec}, rules),
+        addresses=() if spec.get("hostNetwork") else tuple(a["ip"] for a in (raw.get("status") or {}).get("podIPs") or []),
     )
 
 

@@ -11,8 +11,10 @@ from aiqms.api.values import Json
 from aiqms.cluster.client import Client, path
 from aiqms.cluster.reflector import Reflector
 from aiqms.cluster.store import Store
-from aiqms.policy.endpoints import GATEWAYS, Grant, Ingress, Listener, Parent, Route, Service
+from aiqms.policy.endpoints import GATEWAYS, Grant, Ingress, Listener, Parent, Route, Service, Slice
 
+# EndpointSlices that the cluster's own controller made of a Service's selector say nothing new, and are the many.
+BY_HAND = "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io"
 # Versions that each release of the Gateway API serves from 1.1 on; ReferenceGrant v1 came with 1.5, beside v1beta1.
 ROUTES = (("httproutes", "HTTPRoute"), ("grpcroutes", "GRPCRoute"))
 
@@ -23,6 +25,7 @@ class Stores:
 
     claims: Store[str]
     services: Store[Service]
+    slices: Store[Slice]
     ingresses: Store[Ingress]
     routes: dict[str, Store[Route]]
     grants: Store[Grant]
@@ -42,6 +45,7 @@ def stores(within: Callable[[str, str], None], everything: Callable[[str, str], 
     return Stores(
         claims=Store(claim, within),
         services=Store(service, within),
+        slices=Store(endpoint_slice, within),
         ingresses=Store(ingress, within),
         routes={kind: Store(route, everything) for _, kind in ROUTES},
         grants=Store(grant, within),
@@ -52,12 +56,13 @@ def stores(within: Callable[[str, str], None], everything: Callable[[str, str], 
 def reflectors(client: Client, of: Stores) -> list[Reflector]:
     """One a kind. A cluster without the Gateway API has none of its kinds: nothing leads to pods that way, until it is installed."""
 
-    def all_of(store: Store[Any], api_version: str, plural: str, kind: str, *, optional: bool = False) -> Reflector:
-        return Reflector(client=client, store=store, at=path(api_version, plural), api_version=api_version, kind=kind, optional=optional)
+    def all_of(store: Store[Any], api_version: str, plural: str, kind: str, **more: Any) -> Reflector:
+        return Reflector(client=client, store=store, at=path(api_version, plural), api_version=api_version, kind=kind, **more)
 
     return [
         all_of(of.claims, "v1", "persistentvolumeclaims", "PersistentVolumeClaim"),
         all_of(of.services, "v1", "services", "Service"),
+        all_of(of.slices, "discovery.k8s.io/v1", "endpointslices", "EndpointSlice", params={"labelSelector": BY_HAND}),
         all_of(of.ingresses, "networking.k8s.io/v1", "ingresses", "Ingress"),
         *(all_of(of.routes[kind], f"{GATEWAYS}/v1", plural, kind, optional=True) for plural, kind in ROUTES),
         all_of(of.grants, f"{GATEWAYS}/v1beta1", "referencegrants", "ReferenceGrant", optional=True),
@@ -78,6 +83,12 @@ def service(raw: Json) -> Service:
     exposure = {"NodePort": Exposure.NODE, "LoadBalancer": Exposure.LOAD_BALANCER}.get(kind, Exposure.EXTERNAL_IP if addresses else Exposure.CLUSTER)
     selector = {} if kind == "ExternalName" else spec.get("selector") or {}
     return Service(raw["metadata"]["name"], selector, exposure, (*ports, *addresses))
+
+
+def endpoint_slice(raw: Json) -> Slice:
+    """Of a discovery.k8s.io/v1 EndpointSlice."""
+    addresses = {a for e in raw.get("endpoints") or [] for a in e.get("addresses") or []}
+    return Slice((raw["metadata"].get("labels") or {}).get("kubernetes.io/service-name", ""), tuple(sorted(addresses)))
 
 
 def ingress(raw: Json) -> Ingress:

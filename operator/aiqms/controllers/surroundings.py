@@ -35,6 +35,7 @@ def around(namespace: str, caches: Caches) -> Around:
     roads = network(
         namespace,
         services=(s for _, s in seen.services.within(namespace)),
+        slices=(s for _, s in seen.slices.within(namespace)),
         ingresses=(i for _, i in seen.ingresses.within(namespace)),
         routes=seen.every_route(),
         grants=(g for _, g in seen.grants.within(namespace)),
@@ -45,14 +46,15 @@ def around(namespace: str, caches: Caches) -> Around:
 
 def surroundings(of: Around, name: str, workloads: Mapping[str, WorkloadSeen | PodSeen], pods: Iterable[tuple[str, PodSeen]]) -> Surroundings:
     """Of one deployment. workloads: those that its register entry names and that exist; pods: that bear its label and have not ended."""
-    declared, running = {ref: w.uses for ref, w in workloads.items()}, {n: p.uses for n, p in pods}
+    labelled = dict(pods)
+    declared, running = {ref: w.uses for ref, w in workloads.items()}, {n: p.uses for n, p in labelled.items()}
     every = [*declared.values(), *running.values()]
     return Surroundings(
         workloads=declared,
         pods=running,
         accounts={u.account: _others(of, u.account, name, declared) for u in declared.values()},
         claims={c: of.claims[c] for c in _claims(of, every) if c in of.claims},
-        endpoints=leading(of.namespace, _distinct(every), of.network),
+        endpoints=leading(of.namespace, _distinct(every), of.network, addresses=(a for p in labelled.values() for a in p.addresses)),
     )
 
 

@@ -32,6 +32,14 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """An EndpointSlice that somebody wrote, for a Service without a selector or beside its own ones."""
+
+    service: str
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ingress:
     """backends: pairs of a host, empty for any, and a Service. tls: hosts of each of its entries; an entry without hosts is for any."""
 
@@ -82,9 +90,13 @@ class Grant:
 
 @dataclass(frozen=True)
 class Network:
-    """What leads to the Services of one namespace, found once for all deployments there. services: by one pair of their selector each."""
+    """What leads to the Services of one namespace, found once for all deployments there. services: by one pair of their selector each.
+
+    addressed: Services by the addresses that somebody wrote for them.
+    """
 
     services: Mapping[tuple[str, str], list[Service]] = field(default_factory=dict)
+    addressed: Mapping[str, list[Service]] = field(default_factory=dict)
     ingresses: Mapping[str, list[Ingress]] = field(default_factory=dict)
     routes: Mapping[str, list[Route]] = field(default_factory=dict)
     gateways: Mapping[tuple[str, str], tuple[Listener, ...]] = field(default_factory=dict)
@@ -94,17 +106,23 @@ def network(
     namespace: str,
     *,
     services: Iterable[Service],
+    slices: Iterable[Slice] = (),
     ingresses: Iterable[Ingress] = (),
     routes: Iterable[Route] = (),
     grants: Iterable[Grant] = (),
     gateways: Mapping[tuple[str, str], tuple[Listener, ...]] | None = None,
 ) -> Network:
-    """services, ingresses and grants: of the namespace; routes: of all namespaces, for a grant lets those of others in."""
+    """services, slices, ingresses and grants: of the namespace; routes: of all namespaces, for a grant lets those of others in."""
     granted = list(grants)
+    known = {s.name: s for s in services}
     selecting: dict[tuple[str, str], list[Service]] = {}
-    for service in services:
+    for service in known.values():
         if service.selector:
             selecting.setdefault(min(service.selector.items()), []).append(service)
+    addressed: dict[str, list[Service]] = {}
+    for each in slices:
+        for address in each.addresses if each.service in known else ():
+            addressed.setdefault(address, []).append(known[each.service])
     entering: dict[str, list[Ingress]] = {}
     for ingress in ingresses:
         for name in {name for _, name in ingress.backends}:
@@ -114,16 +132,17 @@ def network(
         for name in {name for where, name in route.backends if where == namespace}:
             if route.namespace == namespace or any(_grants(g, route, name) for g in granted):
                 routed.setdefault(name, []).append(route)
-    return Network(selecting, entering, routed, gateways or {})
+    return Network(selecting, addressed, entering, routed, gateways or {})
 
 
 def _grants(grant: Grant, route: Route, service: str) -> bool:
     return (route.kind, route.namespace) in grant.sources and (not grant.services or service in grant.services)
 
 
-def leading(namespace: str, labels: Iterable[Mapping[str, str]], of: Network) -> tuple[Leading, ...]:
-    """What leads to pods with any of these label sets: the Services that select them, and what leads to those."""
-    found = {s.name: s for each in labels for pair in each.items() for s in of.services.get(pair, ()) if s.selector.items() <= each.items()}
+def leading(namespace: str, labels: Iterable[Mapping[str, str]], of: Network, *, addresses: Iterable[str] = ()) -> tuple[Leading, ...]:
+    """What leads to pods with any of these label sets or addresses: the Services that select or name them, and what leads to those."""
+    found = {s.name: s for address in addresses for s in of.addressed.get(address, ())}
+    found |= {s.name: s for each in labels for pair in each.items() for s in of.services.get(pair, ()) if s.selector.items() <= each.items()}
     ingresses = {i.name: i for name in found for i in of.ingresses.get(name, ())}
     routes = {(r.kind, r.namespace, r.name): r for name in found for r in of.routes.get(name, ())}
     return (

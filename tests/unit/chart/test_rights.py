@@ -65,6 +65,7 @@ def test_the_operator_may_do_exactly_this(render: Render) -> None:
         "resourceclaimtemplates.resource.k8s.io": READ,
         "persistentvolumeclaims": SEEN,
         "services": SEEN,
+        "endpointslices.discovery.k8s.io": SEEN,
         "ingresses.networking.k8s.io": SEEN,
         "httproutes.gateway.networking.k8s.io": SEEN,
         "grpcroutes.gateway.networking.k8s.io": SEEN,

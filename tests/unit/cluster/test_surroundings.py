@@ -14,8 +14,8 @@ from aiqms.cluster import reflector as reflecting
 from aiqms.cluster.client import ApiError
 from aiqms.cluster.reflector import Reflector
 from aiqms.cluster.store import Store
-from aiqms.cluster.surroundings import claim, gateway, grant, ingress, route, service
-from aiqms.policy.endpoints import Grant, Ingress, Listener, Parent, Route, Service
+from aiqms.cluster.surroundings import claim, endpoint_slice, gateway, grant, ingress, route, service
+from aiqms.policy.endpoints import Grant, Ingress, Listener, Parent, Route, Service, Slice
 
 
 def raw(spec: Json, kind: str = "HTTPRoute") -> Json:
@@ -90,6 +90,12 @@ KEPT: dict[str, tuple[Callable[[Json], object], Json, object]] = {
     "a grant to another group": (grant, {"from": [OTHERS | {"group": "x"}], "to": [{"group": "", "kind": "Service"}]}, Grant()),
     "a Gateway": (gateway, {"listeners": [{"name": "https", "port": 443, "protocol": "HTTPS"}]}, (Listener("https", 443, "HTTPS"),)),
 }  # fmt: skip
+
+
+def test_what_is_kept_of_addresses_that_somebody_wrote() -> None:
+    metadata = {"name": "x", "namespace": "lending", "labels": {"kubernetes.io/service-name": "web"}}
+    assert endpoint_slice({"metadata": metadata, "endpoints": [{"addresses": ["b"]}, {"addresses": ["a", "b"]}, {}]}) == Slice("web", ("a", "b"))
+    assert endpoint_slice({"metadata": {"name": "x", "namespace": "lending"}}) == Slice("")
 
 
 @pytest.mark.parametrize("case", KEPT.values(), ids=KEPT.keys())

@@ -103,6 +103,18 @@ def spec(kind: str) -> Json:
     return SPEC | {"workloads": [{"apiVersion": "apps/v1", "kind": kind, "name": "scoring"}]}
 
 
+async def test_a_service_to_which_somebody_wrote_a_pods_address_unless_it_is_its_nodes() -> None:
+    caches = known()
+    own, host = pod("own", "scoring", "scoring"), pod("host", "scoring", "scoring")
+    own["status"], host["status"] = {"podIPs": [{"ip": "10.0.0.7"}]}, {"podIPs": [{"ip": "10.0.0.8"}]}
+    host["spec"]["hostNetwork"] = True
+    for name, address in (("by-hand", "10.0.0.7"), ("node", "10.0.0.8")):
+        caches.around.services.put({"kind": "Service", "metadata": metadata(name), "spec": {}})
+        labelled = metadata(name) | {"labels": {"kubernetes.io/service-name": name}}
+        caches.around.slices.put({"metadata": labelled, "endpoints": [{"addresses": [address]}]})
+    assert [str(e) for e in (await around(caches, pods=(own, host))).endpoints] == ["Service/by-hand"]
+
+
 async def test_services_of_its_namespace_and_routes_of_all() -> None:
     caches = known()
     for namespace in (NAMESPACE, "other"):

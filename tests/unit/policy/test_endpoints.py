@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aiqms.api.deployment import EndpointSeen, Exposure
 from aiqms.policy.decide import decide
-from aiqms.policy.endpoints import Grant, Ingress, Listener, Parent, Route, Service, leading, network
+from aiqms.policy.endpoints import Grant, Ingress, Listener, Parent, Route, Service, Slice, leading, network
 from aiqms.policy.facts import Input
 from aiqms.policy.surroundings import Leading, Surroundings, Uses
 from tests.unit.policy.given import approve, cleared, controls, day, given, procedure, spec
@@ -28,6 +28,7 @@ Says = tuple[str, str, str]
 INSIDE = Service("scoring", {"app": "scoring"}, Exposure.CLUSTER, ("8000",))
 HTTPS, HTTP = Listener("https", 443, "HTTPS"), Listener("http", 80, "HTTP")
 PARENT = Parent("Gateway", "infra", "public")
+WEB = Ingress("web", (("a.example", "scoring"),), (("a.example",),))
 ROUTE = Route("HTTPRoute", HERE, "api", ("api.example",), ((HERE, "scoring"),), (PARENT,))
 
 
@@ -36,12 +37,13 @@ def found(*these: Any, labels: Sequence[dict[str, str]] = (APP,), gateways: Any 
     of = network(
         HERE,
         services=[t for t in these if isinstance(t, Service)],
+        slices=[t for t in these if isinstance(t, Slice)],
         ingresses=[t for t in these if isinstance(t, Ingress)],
         routes=[t for t in these if isinstance(t, Route)],
         grants=grants,
         gateways=gateways,
     )
-    return leading(HERE, labels, of)
+    return leading(HERE, labels, of, addresses=["10.0.0.7", "fd00::7"])
 
 
 def reached(*these: Any, named: Sequence[str] = (), used: Uses | None = None, of: Any = RULE, **more: Any) -> Input:
@@ -62,6 +64,14 @@ SELECTED: dict[str, tuple[Sequence[Any], list[str]]] = {
     "by a label that they lack": ([replace(INSIDE, selector=APP | {"z": "1"})], []),
     "by another value": ([replace(INSIDE, selector={"app": "portal"})], []),
     "without a selector": ([replace(INSIDE, selector={})], []),
+    "without a selector, with a pod's address written for it": (
+        [replace(INSIDE, selector={}), Slice("scoring", ("10.0.0.6", "fd00::7")), WEB], ["Service/scoring", "Ingress/web"]
+    ),
+    "with a selector of others, and a pod's address written beside": (
+        [replace(INSIDE, selector={"app": "portal"}), Slice("scoring", ("10.0.0.7",))], ["Service/scoring"]
+    ),
+    "with somebody else's address": ([replace(INSIDE, selector={}), Slice("scoring", ("10.0.0.6",))], []),
+    "addresses for a Service that is not there": ([Slice("scoring", ("10.0.0.7",))], []),
     "an Ingress to it": ([INSIDE, Ingress("web", (("a", "scoring"),))], ["Service/scoring", "Ingress/web"]),
     "an Ingress to another": ([INSIDE, Ingress("web", (("a", "portal"),))], ["Service/scoring"]),
     "an Ingress to a Service that does not select them": ([replace(INSIDE, selector={"app": "portal"}), Ingress("web", (("a", "scoring"),))], []),
@@ -104,8 +114,6 @@ def test_a_route_of_another_namespace_leads_here_as_far_as_a_grant_lets_it(grant
     of = found(INSIDE, replace(ROUTE, namespace="other"), grants=[grant])
     assert [(e.kind, e.namespace) for e in of] == [("Service", HERE)] + [("HTTPRoute", "other")] * leads
 
-
-WEB = Ingress("web", (("a.example", "scoring"),), (("a.example",),))
 
 ENDPOINTS: dict[str, tuple[Input, Says | None]] = {
     "nothing is asked": (reached(INSIDE, of=procedure()), None),
