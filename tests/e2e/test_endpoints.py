@@ -207,6 +207,7 @@ def test_at_rest_nothing_is_written(place: Place, cluster: Cluster) -> None:
     place.cleared(access=REGISTERED)
     service(place)
     place.register(access=named(f"Service/{NAME}"))
+    await_said(place, ENDPOINTS, "Pass", f"Service/{NAME} leads to the pods, as registered")
     place.await_phase("Running", "Approved")
     before = place.entry["metadata"]["resourceVersion"]
     service(place, "other", selector={"app": "other"})  # has the namespace judged anew
