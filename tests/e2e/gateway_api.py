@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.testbed.api import Api, Json
+from tests.testbed.api import Api, ApiError, Json
 from tests.testbed.waiting import eventually
 
 GROUP = "gateway.networking.k8s.io"
@@ -39,10 +39,12 @@ def install(admin: Api) -> None:
     def served() -> bool:
         return all(admin.list(f"{kind.lower()}s.{GROUP}") is not None for kind in _KINDS)
 
-    eventually(served, within=30, what="the API server serves the Gateway API")
+    eventually(served, within=30, what="the API server serves the Gateway API", ignoring=(ApiError,))
 
 
 def uninstall(admin: Api) -> None:
-    """Take them away with all their objects."""
-    for crd in crds():
-        admin.delete("customresourcedefinitions", crd["metadata"]["name"])
+    """Take them away with all their objects, and wait until they are gone."""
+    names = [crd["metadata"]["name"] for crd in crds()]
+    for name in names:
+        admin.delete("customresourcedefinitions", name)
+    eventually(lambda: not any(admin.find("customresourcedefinitions", name) for name in names), within=30, what="the Gateway API is gone")
