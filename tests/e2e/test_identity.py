@@ -175,4 +175,5 @@ class TestStorage:
         container = workload(place.namespace)["spec"]["template"]["spec"]["containers"][0] | {"env": env, "envFrom": [{"configMapRef": {"name": "mode"}}]}
         deploy(place, imagePullSecrets=[{"name": "pull"}], containers=[container], volumes=[{"name": "tmp", "emptyDir": {}}])
         wanted = {"secrets": ["model-key", "pull"], "configMaps": ["mode"], "volumes": [{"name": "tmp", "kind": "EmptyDir", "claim": "", "storageClass": ""}]}
+        place.await_pods(held=1)
         place.awaited(lambda: place.status["reads"] == wanted | {"omitted": 0}, f"the status lists {wanted}")

@@ -9,6 +9,7 @@ from aiqms.api.deployment import Exposure
 from aiqms.api.values import Json
 
 DEFAULT = "default"  # the ServiceAccount that every namespace has
+PUBLISHED = "kube-root-ca.crt"  # the ConfigMap that every namespace has, and that comes with an injected token
 FROM_TEMPLATE = "VolumeClaimTemplate"  # a StatefulSet's volume, of which each pod has its own claim
 
 
@@ -133,7 +134,8 @@ def _secrets(volume: Json) -> Iterator[str]:
 
 def _config_maps(volume: Json) -> Iterator[str]:
     yield (volume.get("configMap") or {}).get("name", "")
-    yield from ((s.get("configMap") or {}).get("name", "") for s in _sources(volume))
+    names = [(s.get("configMap") or {}).get("name", "") for s in _sources(volume)]
+    yield from (name for name in names if name != PUBLISHED)
 
 
 def _volume(volume: Json, own: Mapping[str, str | None], pod: str) -> Volume:

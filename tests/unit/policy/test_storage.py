@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aiqms.api.deployment import Reads, VolumeSeen
+from aiqms.gate.rules import TOKEN
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input
 from aiqms.policy.surroundings import Surroundings, Uses, Volume, uses
@@ -114,6 +115,7 @@ POD: Any = {
         "volumes": [
             {"name": "tls", "secret": {"secretName": "tls"}},
             {"name": "both", "projected": {"sources": [{"secret": {"name": "part"}}, {"configMap": {"name": "part"}}]}},
+            {"name": "injected", "projected": TOKEN},
             {"name": "files", "configMap": {"name": "files"}},
             {"name": "store", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "driver"}}},
             {"name": "share", "azureFile": {"secretName": "azure", "shareName": "s"}},
@@ -130,7 +132,7 @@ def test_what_a_pod_reads() -> None:
     assert found.secrets == ("azure", "debug", "driver", "key", "part", "pull", "tls")
     assert found.config_maps == ("files", "mode", "part")
     assert found.volumes == (
-        Volume("both", "Projected"), Volume("data", CLAIM, "data-scoring-0"), Volume("files", "ConfigMap"),
+        Volume("both", "Projected"), Volume("data", CLAIM, "data-scoring-0"), Volume("files", "ConfigMap"), Volume("injected", "Projected"),
         Volume("scratch", EPHEMERAL, "scoring-0-scratch", "encrypted"),
         Volume("share", "AzureFile"), Volume("store", "Csi"), Volume("tls", "Secret"), Volume("tmp", "EmptyDir"),
     )  # fmt: skip
