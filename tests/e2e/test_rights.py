@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.e2e import gateway_api
 from tests.e2e.conftest import govern
 from tests.testbed.api import Api, Json
 from tests.testbed.cluster import Cluster
@@ -129,6 +130,7 @@ def acted(cluster: Cluster, installed: Operator) -> Iterator[list[Json]]:
     admin, name = cluster.api("admin"), f"rights-{secrets.token_hex(3)}"
     installed.stop()
     admin.delete("leases", NAME, NAMESPACE)
+    gateway_api.install(admin)
     since = datetime.datetime.now(datetime.UTC)
     installed.start()
     admin.create(procedure(name))
@@ -138,6 +140,7 @@ def acted(cluster: Cluster, installed: Operator) -> Iterator[list[Json]]:
     installed.start()
     admin.delete("namespaces", name)
     admin.delete("qmsprocedures", name)
+    gateway_api.uninstall(admin)
 
 
 def rights(rules: Iterable[Json]) -> set[Right]:

@@ -41,10 +41,11 @@ class Destination(Model):
 
 
 class Endpoint(Model):
-    """An object by which people and programs outside the pods reach them."""
+    """An object by which people and programs outside the pods reach them. namespace: of a route that lies elsewhere; default: the deployment's own."""
 
     kind: Literal["Service", "Ingress", "HTTPRoute", "GRPCRoute"]
     name: ObjectName
+    namespace: Namespace | None = None
 
 
 class RegisteredAccess(Model):

@@ -60,6 +60,17 @@ class Reason(StrEnum):
     PROCEDURE_CHANGED = "ProcedureChanged"
     LAPSE_AHEAD = "LapseAhead"
     CLEARANCE_TOO_LARGE = "ClearanceTooLarge"
+    IDENTITY_DEDICATED = "IdentityDedicated"
+    IDENTITY_SHARED = "IdentityShared"
+    TOKEN_MOUNTED = "TokenMounted"
+    STORAGE_ALLOWED = "StorageAllowed"
+    STORAGE_NOT_ALLOWED = "StorageNotAllowed"
+    STORAGE_UNKNOWN = "StorageUnknown"
+    ENDPOINTS_REGISTERED = "EndpointsRegistered"
+    ENDPOINT_UNREGISTERED = "EndpointUnregistered"
+    TLS_REQUIRED = "TlsRequired"
+    TLS_MISSING = "TlsMissing"
+    TLS_UNKNOWN = "TlsUnknown"
     # of a record
     COUNTED = "Counted"
     SUBJECT_UNKNOWN = "SubjectUnknown"
@@ -118,6 +129,17 @@ MEANING: dict[Reason, str] = {
     Reason.EMERGENCY_NOT_ALLOWED: "No procedure lets this role break the glass, or an earlier emergency was not reviewed in time.",
     Reason.NOTHING_TO_REVIEW: "No Emergency of this name that counted.",
     Reason.SUBMITTER_MAY_NOT_APPROVE: "Its author changed what is approved, and the procedure wants others to approve.",
+    Reason.IDENTITY_DEDICATED: "Each workload has a ServiceAccount that nothing else seen in the namespace uses, and no token of it unless those are allowed.",
+    Reason.IDENTITY_SHARED: "A workload runs as ServiceAccount default, or as one that something else in the namespace uses too.",
+    Reason.TOKEN_MOUNTED: "A ServiceAccount token is mounted, or the pod template does not say that none is to be.",
+    Reason.STORAGE_ALLOWED: "Every volume that keeps data is of a StorageClass that the procedure allows.",
+    Reason.STORAGE_NOT_ALLOWED: "A volume that keeps data is of another StorageClass than the procedure allows, or of none.",
+    Reason.STORAGE_UNKNOWN: "The StorageClass of a volume is not known, because its claim does not exist.",
+    Reason.ENDPOINTS_REGISTERED: "Every object seen to lead to the pods is named in spec.access.endpoints.",
+    Reason.ENDPOINT_UNREGISTERED: "An object leads to the pods that spec.access.endpoints does not name, or a port of their node does.",
+    Reason.TLS_REQUIRED: "Every endpoint that is reached from outside the cluster asks for TLS.",
+    Reason.TLS_MISSING: "An endpoint that is reached from outside the cluster does not ask for TLS, or cannot be seen to.",
+    Reason.TLS_UNKNOWN: "Whether a route asks for TLS is not known, because its Gateway is not.",
     Reason.CLEARANCE_TOO_LARGE: "The namespace's Clearance is near its size limit: spread deployments over more namespaces.",
     Reason.COUNTED: "The record counts.",
     Reason.SUBJECT_UNKNOWN: "No subject with this fingerprint has been seen; the record counts when it appears.",

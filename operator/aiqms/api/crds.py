@@ -220,6 +220,8 @@ def _object(schema: Json, defs: Json) -> Json:
     kept = {k: v for k, v in schema.items() if k not in (*_DROPPED, "$defs", "properties", "items")}
     if not kept.get("default") or isinstance(kept["default"], dict):
         kept.pop("default", None)  # an absent value means the same; the models know it
+    if "const" in schema:
+        kept["enum"] = [schema["const"]]  # a structural schema has no const
     if "properties" in schema:
         kept["properties"] = {k: _inlined(v, defs) for k, v in schema["properties"].items()}
     if "items" in schema:

@@ -213,6 +213,47 @@ class Condition(Model):
     observed_generation: Annotated[int, Field(ge=0, le=2**53)] = 0
 
 
+class Exposure(StrEnum):
+    """From where an endpoint is reached. Cluster: from inside alone; Node: at a port of the nodes; HostPort: at a port of the pod's own node."""
+
+    CLUSTER = "Cluster"
+    NODE = "Node"
+    LOAD_BALANCER = "LoadBalancer"
+    EXTERNAL_IP = "ExternalIP"
+    INGRESS = "Ingress"
+    ROUTE = "Route"
+    HOST_PORT = "HostPort"
+
+
+class EndpointSeen(Model):
+    """An object that leads to the deployment's pods. namespace: where it is not the deployment's own. at: ports or host names."""
+
+    kind: Word
+    namespace: Annotated[str, Field(max_length=63)] = ""
+    name: Annotated[str, Field(max_length=253)]
+    exposure: Exposure
+    at: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=32)] = []
+    registered: bool = False
+
+
+class VolumeSeen(Model):
+    """A volume of the deployment's pods. kind: as the pod's field; claim: the PersistentVolumeClaim; storageClass: that the claim names."""
+
+    name: Annotated[str, Field(max_length=63)]
+    kind: Word
+    claim: Annotated[str, Field(max_length=253)] = ""
+    storage_class: Annotated[str, Field(max_length=253)] = ""
+
+
+class Reads(Model):
+    """What the deployment's pods read beside their images. omitted: how many more there are than are listed."""
+
+    secrets: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=256)] = []
+    config_maps: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=256)] = []
+    volumes: Annotated[list[VolumeSeen], Field(max_length=64)] = []
+    omitted: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
 class DeploymentStatus(Model):
     """Written by the operator alone."""
 
@@ -227,6 +268,8 @@ class DeploymentStatus(Model):
     controls: Annotated[list[Control], Field(max_length=512)] = []
     summary: Summary = Summary()
     pods: PodCounts = PodCounts()
+    endpoints: Annotated[list[EndpointSeen], Field(max_length=64)] = []
+    reads: Reads = Reads()
     conditions: Annotated[
         list[Condition], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})
     ] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Result
@@ -69,6 +69,8 @@ class Explanation:
     changed: tuple[str, ...] = ()
     controls: tuple[Row, ...] = ()
     responsibilities: tuple[Answers, ...] = ()
+    endpoints: tuple[Json, ...] = ()
+    reads: Json = field(default_factory=dict)
     renewal: Way | None = None
     notes: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
@@ -99,8 +101,18 @@ def explain(facts: Facts) -> Explanation:
         changed=tuple(subject.get("changed") or []),
         controls=rows,
         responsibilities=tuple(Answers(d.duty, d.role, d.procedure, d.may.people, d.may.known) for d in facts.duties),
+        endpoints=tuple(status.get("endpoints") or ()),
+        reads=status.get("reads") or {},
         renewal=renewal(facts),
-        notes=(*_conditions(conditions.values(), rows), *_behind(facts.deployment), *_ungoverned(facts, ready), *_judged_by(status), *_pods(status)),
+        notes=(
+            *_conditions(conditions.values(), rows),
+            *_behind(facts.deployment),
+            *_ungoverned(facts, ready),
+            *_judged_by(status),
+            *_reached(status.get("endpoints") or []),
+            *_reads(status.get("reads") or {}),
+            *_pods(status),
+        ),
     )
 
 
@@ -181,6 +193,31 @@ def _judged_by(status: Json) -> list[str]:
     """By which revisions, so that a changed procedure is seen on every deployment that it touches."""
     seen = [f"{p['name']} revision {p['revision']}{' (Audit)' if p.get('enforcement') == 'Audit' else ''}" for p in status.get("procedures") or []]
     return [f"judged by {', '.join(seen)}"] if seen else []
+
+
+def _reached(endpoints: Iterable[Json]) -> list[str]:
+    """By what the pods are reached, those first that the register does not name."""
+    said = [_endpoint(e) for e in endpoints]
+    return [f"reached by {'; '.join(said)}"] if said else []
+
+
+def _endpoint(endpoint: Json) -> str:
+    where = f" of namespace {endpoint['namespace']}" if endpoint.get("namespace") else ""
+    at = f" at {', '.join(endpoint['at'])}" if endpoint.get("at") else ""
+    return f"{endpoint['kind']}/{endpoint['name']}{where} ({endpoint['exposure']}{at}{'' if endpoint.get('registered') else ', not registered'})"
+
+
+def _reads(reads: Json) -> list[str]:
+    """What the pods read beside their images, by name."""
+    parts = [f"{what} {', '.join(names)}" for what, names in (("Secrets", reads.get("secrets")), ("ConfigMaps", reads.get("configMaps"))) if names]
+    parts += [f"volume {v['name']} ({_kept(v)})" for v in reads.get("volumes") or []]
+    more = [f"{reads['omitted']} more"] if reads.get("omitted") else []
+    return [f"reads {'; '.join([*parts, *more])}"] if parts else []
+
+
+def _kept(volume: Json) -> str:
+    named = f"{volume['kind']} {volume.get('claim', '')}".strip()
+    return f"{named}, StorageClass {volume['storageClass']}" if volume.get("storageClass") else named
 
 
 def _unseen(facts: Facts) -> Explanation:

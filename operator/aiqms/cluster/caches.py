@@ -10,7 +10,7 @@ from typing import Any
 from aiqms.api.clearance import NAME
 from aiqms.api.crds import CLEARANCE, RECORD
 from aiqms.api.values import API_VERSION
-from aiqms.cluster import readers
+from aiqms.cluster import readers, surroundings
 from aiqms.cluster.client import Client, path
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, NamespaceSeen, PodSeen, RecordSeen, WorkloadSeen
 from aiqms.cluster.reflector import Reflector
@@ -38,6 +38,7 @@ class Caches:
     pods: Store[PodSeen]
     workloads: dict[str, Store[WorkloadSeen]]
     inputs: dict[str, Store[str]]
+    around: surroundings.Stores
 
     def clearance(self, namespace: str) -> ClearanceSeen | None:
         """The one of a namespace."""
@@ -74,6 +75,7 @@ def caches(rules: Rules, changed: Callable[[str], None], everything: Callable[[]
         pods=Store(partial(readers.pod, rules=rules), within),
         workloads={k.kind: Store(partial(readers.workload, rules=rules), within) for k in KINDS if k.kind != "Pod"},
         inputs={plural: Store(readers.version, within) for _, plural, _ in INPUTS},
+        around=surroundings.stores(within, lambda *_: everything()),
     )
 
 
@@ -89,4 +91,5 @@ def reflectors(client: Client, of: Caches) -> list[Reflector]:
         all_of(of.pods, "v1", "pods", "Pod", params={"labelSelector": LABEL}),
         *(all_of(of.workloads[k.kind], k.api_version, k.plural, k.kind) for k in KINDS if k.kind != "Pod"),
         *(all_of(of.inputs[plural], api_version, plural, kind, partial=True) for api_version, plural, kind in INPUTS),
+        *surroundings.reflectors(client, of.around),
     ]

@@ -21,6 +21,7 @@ from aiqms.gate.rules import DECISION, EDITORS, GATE, GOVERNED, LABEL, SUBJECT, 
 from aiqms.gate.workload import pod_of
 from aiqms.policy.facts import Broken, Procedure, Record
 from aiqms.policy.subject import digest
+from aiqms.policy.surroundings import Uses, uses
 
 M = TypeVar("M", bound=BaseModel)
 ENDED = ("Succeeded", "Failed")
@@ -140,12 +141,18 @@ class WorkloadSeen:
         """Of the pods that its controller makes."""
         return Shape(pod_of(self.raw), self.rules)
 
+    @cached_property
+    def uses(self) -> Uses:
+        """Of the pods that its controller makes."""
+        return uses(self.shape.pod, self.raw["spec"].get("volumeClaimTemplates") or [])
+
 
 @dataclass(frozen=True)
 class PodSeen:
     """A pod that bears the deployment label. held: it has the gate; stamped: with a subject, by admission or a release; ended: it will not run again.
 
     scheduled: when it got its node, None while it has none.
+    addresses: its own in the cluster's network, none where it has its node's.
     """
 
     uid: str
@@ -158,6 +165,12 @@ class PodSeen:
     owner: Owner | None
     revision: str
     shape: Shape
+    addresses: tuple[str, ...] = ()
+
+    @cached_property
+    def uses(self) -> Uses:
+        """Of this pod."""
+        return uses(self.shape.pod)
 
 
 def parsed(model: type[M], raw: Json, where: str) -> M | Broken:
@@ -233,6 +246,7 @@ def pod(raw: Json, rules: Rules) -> PodSeen:
         owner=_owner(metadata),
         revision=labels.get(REVISION, ""),
         shape=Shape({"metadata": {k: metadata[k] for k in ("name", "labels", "annotations", "ownerReferences") if k in metadata}, "spec": spec}, rules),
+        addresses=() if spec.get("hostNetwork") else tuple(a["ip"] for a in (raw.get("status") or {}).get("podIPs") or []),
     )
 
 

@@ -22,7 +22,10 @@ _BACKOFF_SECONDS = (0.1, 30.0)
 
 @dataclass
 class Reflector:
-    """at: the collection's path; params: server-side selectors; api_version and kind: filled in, for list items lack them; partial: metadata only."""
+    """at: the collection's path; params: server-side selectors; api_version and kind: filled in, for list items lack them; partial: metadata only.
+
+    optional: where the API server does not know the kind (404), there is nothing of it, until it does: looked for again within a minute.
+    """
 
     client: Client
     store: Store[Any]
@@ -31,6 +34,7 @@ class Reflector:
     kind: str
     params: dict[str, str] = field(default_factory=dict)
     partial: bool = False
+    optional: bool = False
     synced: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -42,7 +46,11 @@ class Reflector:
                 pause = _BACKOFF_SECONDS[0]
                 await self._watch(version)
             except (ApiError, aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-                log.info("listing anew", extra={"resource": self.at, "why": str(error)})
+                absent = self.optional and isinstance(error, ApiError) and error.gone
+                if absent:
+                    self.store.replace([])
+                    self.synced.set()
+                log.log(logging.DEBUG if absent else logging.INFO, "listing anew", extra={"resource": self.at, "why": str(error)})
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, _BACKOFF_SECONDS[1])
 

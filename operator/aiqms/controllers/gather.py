@@ -13,9 +13,11 @@ from aiqms.cluster.caches import Caches
 from aiqms.cluster.client import ApiError
 from aiqms.cluster.inputs import SECRETS, InputReader
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, PodSeen, RecordSeen, WorkloadSeen
+from aiqms.controllers.surroundings import Around, around, surroundings
 from aiqms.gate.difference import differences
 from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, Record, WorkloadFacts
 from aiqms.policy.procedures import applies
+from aiqms.policy.surroundings import Surroundings
 
 _SHOWN = 3  # differences of a pod from its template that a message names
 
@@ -45,7 +47,8 @@ async def gather(namespace: str, caches: Caches, reader: InputReader) -> Gathere
     records = _by_deployment(caches.records.within(namespace))
     pods = _pods(caches.pods.within(namespace))
     deployments = dict(caches.deployments.within(namespace))
-    view = _View(namespace, caches, clearance, stored, seen.labels, governed=seen.governed, records=records, pods=pods)
+    near = around(namespace, caches) if deployments else None
+    view = _View(namespace, caches, clearance, stored, seen.labels, governed=seen.governed, records=records, pods=pods, around=near)
     others = ({*pods, *records, *stored.deployments, *stored.orphans} - set(deployments)) if seen.governed else set(records) - set(deployments)
     return Gathered(
         governed=seen.governed,
@@ -68,6 +71,7 @@ class _View:
     governed: bool
     records: Mapping[str, list[Record]]
     pods: Mapping[str, list[tuple[str, PodSeen]]]
+    around: Around | None = None
 
 
 def _stored(clearance: ClearanceSeen | None) -> ClearanceSpec:
@@ -128,9 +132,15 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         unreadable="; ".join(filter(None, (unread, _broken_records(view, name)))),
         stop_roles=_stop_roles(applying) or _stop_roles(_everywhere(view.caches)),
         editors=seen.editors,
+        around=_around(view, name, found),
         clearance_bytes=view.clearance.size if view.clearance else 0,
         before=seen.status,
     )
+
+
+def _around(view: _View, name: str, found: Mapping[Workload, WorkloadSeen | PodSeen | None]) -> Surroundings:
+    assert view.around
+    return surroundings(view.around, name, {str(ref): w for ref, w in found.items() if w}, view.pods.get(name, ()))
 
 
 def _broken_records(view: _View, deployment: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiqms.policy import accountability, checks
+from aiqms.policy import accountability, checks, endpoints, identity, storage
 from aiqms.policy.checks import Check, Facts, Row
 
 CHAIN: list[Check] = [
@@ -15,6 +15,10 @@ CHAIN: list[Check] = [
     checks.inputs,
     checks.model,
     checks.room,
+    identity.identity,
+    storage.storage,
+    endpoints.endpoints,
+    endpoints.tls,
     accountability.emergency,
     accountability.editors,
     checks.approvals,

@@ -12,6 +12,7 @@ from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Workload
 from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
+from aiqms.policy.surroundings import Surroundings
 
 ABSENT = "absent"  # the digest of an input that does not exist
 
@@ -97,6 +98,7 @@ class Input:
     clearance_bytes: the namespace's Clearance as JSON.
     stop_roles: procedure -> roles that can stop it, none for one that cannot be read; of every procedure there is where none applies.
     editors: who changed the register entry's spec since it was last approved, as admission noted it; an empty name for somebody unknown.
+    around: what the pods run as and read, and what leads to them.
     """
 
     namespace: str
@@ -114,6 +116,7 @@ class Input:
     clearance_bytes: int = 0
     stop_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     editors: tuple[str, ...] = ()
+    around: Surroundings = field(default_factory=Surroundings)
     before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
     @property

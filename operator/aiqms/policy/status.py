@@ -28,7 +28,9 @@ from aiqms.policy.accountability import AUTHOR
 from aiqms.policy.approvals import Quorum
 from aiqms.policy.checks import Facts, Row
 from aiqms.policy.clearing import Kept, is_live
+from aiqms.policy.endpoints import listed
 from aiqms.policy.facts import Input, Procedure, Told
+from aiqms.policy.storage import reads
 from aiqms.policy.subject import changed, digest
 from aiqms.policy.words import moment, plural, short
 
@@ -56,6 +58,8 @@ def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> Deploy
         controls=controls[:LISTED],
         summary=_summary(controls),
         pods=pod_counts(facts.given),
+        endpoints=listed(facts),
+        reads=reads(facts),
         conditions=conditions.merged(said, before=facts.given.before.conditions, generation=facts.given.generation, now=facts.now),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 
@@ -18,3 +19,12 @@ def moment(at: datetime) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 pod`, `3 pods`."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def some(names: Iterable[str], between: str = ", ", *, most: int = 8, or_: bool = False) -> str:
+    """`a, b and c`, `a, b or c`; with another separator that alone; of more than `most` the first ones and how many more."""
+    found = list(names)
+    shown = found[:most] + ([f"{len(found) - most} more"] if len(found) > most else [])
+    if between != ", " or len(shown) < 2:
+        return between.join(shown)
+    return f"{between.join(shown[:-1])} {'or' if or_ else 'and'} {shown[-1]}"

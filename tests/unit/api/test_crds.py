@@ -33,6 +33,8 @@ REQUIRED = {
         "spec.emergency": ["roles", "maxDuration", "reviewWithin"],
         "spec.emergency.obligations[]": ["framework", "id"],
         "spec.responsibilities[]": ["duty", "role"],
+        "spec.access.storage": ["classes"],
+        "spec.access.obligations[]": ["framework", "id"],
     },
     "AIModelDeployment": {
         "": ["spec"],
@@ -41,6 +43,7 @@ REQUIRED = {
         "spec.model": ["name", "version", "uri", "digest"],
         "spec.datasets[]": ["name", "version", "use", "classification", "digest"],
         "spec.workloads[]": ["apiVersion", "kind", "name"],
+        "spec.access.endpoints[]": ["kind", "name"],
     },
     "ApprovalRecord": {"": ["spec"], "spec": ["deployment", "role", "decision"], "spec.approver": ["username"]},  # and subject, by a rule
     "Clearance": {"": ["spec"]},

@@ -10,10 +10,12 @@ import pytest
 from pydantic import BaseModel
 
 from aiqms.api.crds import KINDS
+from aiqms.api.deployment import Exposure
 from aiqms.api.values import Json
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input, Procedure
 from aiqms.policy.procedures import applies
+from aiqms.policy.surroundings import Leading, Surroundings, Uses, Volume
 from tests.unit.api.test_crds import schema, walked
 from tests.unit.policy.given import HEX, after, approve, change, day, given, pod, procedure, record, reject, spec, withdraw, workload
 from tests.unit.policy.people import GLASS, breaks, emergency, review, stop, under
@@ -65,6 +67,18 @@ def of_deployment(at: float = 2, **fields: tuple[Any, Any]) -> Case:
     return replace(base, spec=spec(**one)), replace(base, spec=spec(**two)), at
 
 
+def of_access(one: Json, two: Json) -> Case:
+    """Pods that something leads to, with a volume of class standard and a token, under rules that differ in one field."""
+    return of_procedure(SURROUNDED, access=(one, two))
+
+
+def of_endpoint(**other: str) -> Case:
+    """A register entry that names the Service, and one that names something else."""
+    one, two = (spec(access={"endpoints": [{"kind": "Service", "name": "web", "namespace": "lending"} | more]}) for more in ({}, other))
+    base = change(SURROUNDED, procedures=[procedure(access={"endpoints": "Registered"})])
+    return replace(base, spec=one), replace(base, spec=two), 2
+
+
 def of_record(one: Any, two: Any, base: Input | None = None, at: float = 2) -> Case:
     """The same facts with a record that differs in one field."""
     base = base or given(workloads=[workload()])
@@ -83,6 +97,9 @@ OTHERS = {"framework": [DUTY | {"framework": "iso-42001"}], "id": [DUTY | {"id":
 STOP = {"roles": ["incident-commander"]}
 STOPPED = given(approve("alice"), stop(at=1), stop_roles={"high-risk": ("incident-commander",)})
 BROKEN = given(emergency())
+USED = Uses(account="own", volumes=(Volume("data", "PersistentVolumeClaim", "data"),))
+WEB = Leading("Service", "lending", "web", Exposure.CLUSTER)
+SURROUNDED = given(approve("alice"), around=Surroundings(workloads={"Deployment/credit-scoring": USED}, claims={"data": "standard"}, endpoints=(WEB,)))
 ANSWERS = {"duty": "RiskManagement", "role": "risk-manager"}
 
 
@@ -132,6 +149,13 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "emergency.reviewWithin": of_glass(reviewWithin="3d"),
         "emergency.obligations[].framework": of_glass(obligations=OTHERS["framework"]),
         "emergency.obligations[].id": of_glass(obligations=OTHERS["id"]),
+        "access.serviceAccount": of_access({}, {"serviceAccount": "Dedicated"}),
+        "access.token": of_access({"serviceAccount": "Dedicated"}, {"serviceAccount": "Dedicated", "token": "Allowed"}),
+        "access.storage.classes": of_access({"storage": {"classes": ["encrypted"]}}, {"storage": {"classes": ["standard"]}}),
+        "access.endpoints": of_access({}, {"endpoints": "Registered"}),
+        "access.tls": of_access({}, {"tls": "Required"}),
+        "access.obligations[].framework": of_access({"tls": "Required", "obligations": [DUTY]}, {"tls": "Required", "obligations": OTHERS["framework"]}),
+        "access.obligations[].id": of_access({"tls": "Required", "obligations": [DUTY]}, {"tls": "Required", "obligations": OTHERS["id"]}),
         "responsibilities[].duty": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"duty": "DataGovernance"}])),
         "responsibilities[].role": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"role": "model-owner"}])),
     },
@@ -151,6 +175,9 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "workloads[].apiVersion": of_workload("Job/a", "Pod/a"),  # belongs to the kind: the schema lets none differ alone
         "workloads[].kind": of_workload("Deployment/a", "StatefulSet/a"),
         "workloads[].name": of_workload("Deployment/a", "Deployment/b"),
+        "access.endpoints[].kind": of_endpoint(kind="Ingress"),
+        "access.endpoints[].name": of_endpoint(name="other"),
+        "access.endpoints[].namespace": of_endpoint(namespace="other"),
         "lifecycle": of_deployment(lifecycle=("Active", "Retired")),
     },
     "ApprovalRecord": {

@@ -63,6 +63,14 @@ def test_the_operator_may_do_exactly_this(render: Render) -> None:
         "cronjobs.batch": SEEN,
         "resourceclaims.resource.k8s.io": READ,
         "resourceclaimtemplates.resource.k8s.io": READ,
+        "persistentvolumeclaims": SEEN,
+        "services": SEEN,
+        "endpointslices.discovery.k8s.io": SEEN,
+        "ingresses.networking.k8s.io": SEEN,
+        "httproutes.gateway.networking.k8s.io": SEEN,
+        "grpcroutes.gateway.networking.k8s.io": SEEN,
+        "referencegrants.gateway.networking.k8s.io": SEEN,
+        "gateways.gateway.networking.k8s.io": SEEN,
         "events.events.k8s.io": {"create"},
     }
     assert rights(one(render(), "Role", "aiqms-operator")) == {

@@ -132,6 +132,19 @@ def test_who_may_is_said_as_far_as_it_is_known_and_no_step_that_nobody_can_take(
     assert [line.strip() for line in text(facts(who_may=approvers(may))).splitlines()[3:-1]] == said
 
 
+def test_it_says_by_what_the_pods_are_reached_and_what_they_read() -> None:
+    endpoints = [
+        {"kind": "HTTPRoute", "namespace": "web", "name": "api", "exposure": "Route", "at": ["a.example", "b.example"]},
+        {"kind": "Service", "name": "scoring", "exposure": "Cluster", "registered": True},
+    ]
+    volumes = [{"name": "data", "kind": "PersistentVolumeClaim", "claim": "model", "storageClass": "encrypted"}, {"name": "tmp", "kind": "EmptyDir"}]
+    state = status(endpoints=endpoints, reads={"secrets": ["key", "pull"], "configMaps": ["mode"], "volumes": volumes, "omitted": 2})
+    assert [line.strip() for line in text(facts(state)).splitlines() if "reached" in line or "reads" in line] == [
+        "… reached by HTTPRoute/api of namespace web (Route at a.example, b.example, not registered); Service/scoring (Cluster)",
+        "… reads Secrets key, pull; ConfigMaps mode; volume data (PersistentVolumeClaim model, StorageClass encrypted); volume tmp (EmptyDir); 2 more",
+    ]
+
+
 def test_what_holds_is_short() -> None:
     passed = control("approvals/risk-manager", "Pass", "Approved", "2 of 2 given: bob, carol")
     state = status(
