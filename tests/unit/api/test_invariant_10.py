@@ -12,12 +12,13 @@ from pydantic import BaseModel
 from aiqms.api.crds import KINDS
 from aiqms.api.values import Json
 from aiqms.policy.decide import decide
-from aiqms.policy.facts import Input, Procedure
+from aiqms.policy.facts import Input, Procedure, PullSecrets
 from aiqms.policy.procedures import applies
 from tests.unit.api.test_crds import schema, walked
 from tests.unit.policy.given import HEX, after, approve, change, day, given, pod, procedure, record, reject, spec, withdraw, workload
 from tests.unit.policy.people import GLASS, breaks, emergency, review, stop, under
 from tests.unit.policy.test_editors import distinct
+from tests.unit.policy.test_supply import CHECK, check, serving
 
 BY_NAME = {k.kind: k for k in KINDS}
 
@@ -52,6 +53,11 @@ def of_stop(**other: Any) -> Case:
     return one, two, 2
 
 
+def of_supply(usual: Json, field: str, one: Any, two: Any) -> Case:
+    """The same facts under supplies that differ in one field."""
+    return of_procedure(PULLING, supply=(usual | {field: one}, usual | {field: two}))
+
+
 def of_glass(**other: Any) -> Case:
     """An Emergency under terms that differ in one field."""
     terms = GLASS | {"obligations": [DUTY]}
@@ -83,6 +89,8 @@ OTHERS = {"framework": [DUTY | {"framework": "iso-42001"}], "id": [DUTY | {"id":
 STOP = {"roles": ["incident-commander"]}
 STOPPED = given(approve("alice"), stop(at=1), stop_roles={"high-risk": ("incident-commander",)})
 BROKEN = given(emergency())
+LOOSE = {"model": "Declared"}
+PULLING = given(approve("alice"), workloads=[serving(init=[check()])], pull_secrets=PullSecrets({"Deployment/credit-scoring": ("puller",)}))
 ANSWERS = {"duty": "RiskManagement", "role": "risk-manager"}
 
 
@@ -132,6 +140,14 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "emergency.reviewWithin": of_glass(reviewWithin="3d"),
         "emergency.obligations[].framework": of_glass(obligations=OTHERS["framework"]),
         "emergency.obligations[].id": of_glass(obligations=OTHERS["id"]),
+        "supply.model": of_supply(LOOSE, "model", "Declared", "Bound"),
+        "supply.digestCheckers": of_supply(LOOSE | {"model": "Bound"}, "digestCheckers", [CHECK], ["bank.example/other"]),
+        "supply.pinnedImages": of_supply(LOOSE, "pinnedImages", None, "Required"),
+        "supply.registries": of_supply({}, "registries", ["registry.bank.example/*"], ["other.example/*"]),
+        "supply.modelUris": of_supply({}, "modelUris", ["oci://bank.example/*"], ["oci://other.example/*"]),
+        "supply.pullSecrets": of_supply({}, "pullSecrets", [], ["puller"]),
+        "supply.obligations[].framework": of_supply(LOOSE, "obligations", [DUTY], OTHERS["framework"]),
+        "supply.obligations[].id": of_supply(LOOSE, "obligations", [DUTY], OTHERS["id"]),
         "responsibilities[].duty": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"duty": "DataGovernance"}])),
         "responsibilities[].role": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"role": "model-owner"}])),
     },

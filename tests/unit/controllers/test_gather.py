@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kubernetes.aio.client import Configuration
@@ -12,6 +13,7 @@ from aiqms.cluster.client import Client
 from aiqms.cluster.inputs import InputReader
 from aiqms.controllers.gather import gather
 from aiqms.gate.rules import DEFAULTS
+from aiqms.policy.facts import Input, PullSecrets
 
 NAMESPACE = "lending"
 DIGEST = "sha256:" + "0" * 64
@@ -54,17 +56,52 @@ def known(*records: Json) -> Caches:
     return found
 
 
-async def unreadable(of: Caches) -> dict[str, str]:
+async def registered(of: Caches) -> Mapping[str, Input]:
     client = Client(Configuration())
     try:
         facts = await gather(NAMESPACE, of, InputReader(client, of))
     finally:
         await client.close()
     assert facts
-    return {name: given.unreadable for name, given in facts.registered.items()}
+    return facts.registered
 
 
 async def test_invariant_7_a_record_that_cannot_be_read_keeps_its_deployment_from_being_cleared_anew() -> None:
-    found = await unreadable(known(record("scoring", "Frobnicate"), record("fraud", "Approve")))
-    assert found["fraud"] == ""
-    assert found["scoring"].startswith("apr/scoring-frobnicate could not be read: spec.decision: ")
+    found = await registered(known(record("scoring", "Frobnicate"), record("fraud", "Approve")))
+    assert found["fraud"].unreadable == ""
+    assert found["scoring"].unreadable.startswith("apr/scoring-frobnicate could not be read: spec.decision: ")
+
+
+def controller(kind: str, name: str, owner: Json | None = None, *secrets: str) -> Json:
+    """A workload whose template bears these image pull secrets."""
+    spec = {"containers": [], "imagePullSecrets": [{"name": s} for s in secrets]}
+    made = stored(kind, name, spec={"template": {"metadata": {}, "spec": spec}}) | {"apiVersion": "apps/v1"}
+    return made | {"metadata": made["metadata"] | {"ownerReferences": [owned_by(owner)] if owner else []}}
+
+
+def owned_by(owner: Json) -> Json:
+    return {"kind": owner["kind"], "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"], "controller": True}
+
+
+def pod(name: str, owner: Json, *secrets: str) -> Json:
+    """A pod of scoring that bears these image pull secrets."""
+    made = stored("Pod", name, spec={"containers": [], "imagePullSecrets": [{"name": s} for s in secrets]})
+    return made | {"metadata": made["metadata"] | {"labels": {"aiqms.dev/deployment": "scoring"}, "ownerReferences": [owned_by(owner)]}}
+
+
+async def test_image_pull_secrets_are_told_by_whether_the_template_or_the_service_account_gives_them() -> None:
+    of = known()
+    deployment = controller("Deployment", "scoring")
+    before, now = controller("ReplicaSet", "before", deployment, "written"), controller("ReplicaSet", "now", deployment)
+    of.workloads["Deployment"].put(deployment)
+    for each in (before, now):
+        of.workloads["ReplicaSet"].put(each)
+    for each in (pod("old", before, "written"), pod("new", now, "given"), pod("plain", now)):
+        of.pods.put(each)
+    assert (await registered(of))["scoring"].pull_secrets == PullSecrets(declared={}, added={"new": ("given",)})
+    of.workloads["Deployment"].put(newer(controller("Deployment", "scoring", None, "written", "second")))
+    assert (await registered(of))["scoring"].pull_secrets.declared == {"Deployment/scoring": ("written", "second")}
+
+
+def newer(of: Json) -> Json:
+    return of | {"metadata": of["metadata"] | {"resourceVersion": "2"}}
