@@ -33,6 +33,7 @@ REQUIRED = {
         "spec.emergency": ["roles", "maxDuration", "reviewWithin"],
         "spec.emergency.obligations[]": ["framework", "id"],
         "spec.responsibilities[]": ["duty", "role"],
+        "spec.supply.obligations[]": ["framework", "id"],
     },
     "AIModelDeployment": {
         "": ["spec"],
