@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Result
@@ -16,6 +16,7 @@ from aiqms.policy.images import Image, allowed, images, written_out
 from aiqms.policy.patterns import any_matches
 from aiqms.policy.words import plural
 
+UNPINNED = "not pinned, so another image may come under the same name: write NAME@sha256:… of the image that was tested"
 _NAMED = 3  # things that a message names before it counts the others
 Judged = tuple[Result, Reason, str]
 
@@ -88,7 +89,7 @@ def _model(facts: Facts, supply: Supply) -> Judged:
         said = f"nothing ties {', '.join(missing) or 'what runs'} to the model approved: set annotation {MODEL} in the pod template"
         return Result.FAIL if supply.model else Result.WARN, Reason.MODEL_DECLARED_NOWHERE, said
     if loose and supply.model is ModelBinding.BOUND:
-        return Result.FAIL, Reason.MODEL_DECLARED_ONLY, _loose(loose, wanted, supply)
+        return Result.FAIL, Reason.MODEL_DECLARED_ONLY, unbound(loose, wanted, supply)
     if loose:
         how = "declares" if len(loose) == len(ties) else "declares, or has by digest,"
         passed = Result.PASS, Reason.MODEL_MATCHES, f"every pod template {how} {wanted}"
@@ -97,7 +98,8 @@ def _model(facts: Facts, supply: Supply) -> Judged:
     return _unless_missing(facts, passed) if supply.model else passed
 
 
-def _loose(loose: dict[str, Tie], wanted: str, supply: Supply) -> str:
+def unbound(loose: Mapping[str, Tie], wanted: str, supply: Supply) -> str:
+    """Who only declares the model, why a checker does not count, and what would bind them."""
     doubts = "".join(f"; {ref}: {t.detail}" for ref, t in loose.items() if t.detail)
     checkers = _listed(supply.digest_checkers or ()) or "the procedure names none in supply.digestCheckers"
     ways = f"mount an image volume …@{wanted}, run an image of that digest, or have an init container compare the files ({checkers})"
@@ -105,10 +107,18 @@ def _loose(loose: dict[str, Tie], wanted: str, supply: Supply) -> str:
 
 
 def _uri(uri: str, patterns: Sequence[str]) -> Judged:
+    why = uri_refused(uri, patterns)
+    if why:
+        return Result.FAIL, Reason.MODEL_URI_NOT_ALLOWED, f"spec.model.uri {why}"
+    return Result.PASS, Reason.MODEL_URI_ALLOWED, f"{uri} is among {_listed(patterns)}"
+
+
+def uri_refused(uri: str, patterns: Sequence[str]) -> str:
+    """Why a model may not come from there, and what to do; empty where it may."""
     if any_matches(patterns, uri) and not _climbs(uri):
-        return Result.PASS, Reason.MODEL_URI_ALLOWED, f"{uri} is among {_listed(patterns)}"
+        return ""
     why = "has dots for folders, so that nobody knows where it leads" if _climbs(uri) else f"is not among {_listed(patterns)}"
-    return Result.FAIL, Reason.MODEL_URI_NOT_ALLOWED, f"spec.model.uri {uri[:255]} {why}: take the model from there, and register where it comes from"
+    return f"{uri[:255]} {why}: take the model from there, and register where it comes from"
 
 
 def _climbs(uri: str) -> bool:
@@ -121,29 +131,37 @@ def _climbs(uri: str) -> bool:
 
 
 def _pinned(facts: Facts) -> Judged:
-    wrong = [said for said, i in _used(facts) if not i.digest]
+    wrong = [f"{ref}, {named(i)}" for ref, i in _used(facts) if not i.digest]
     if wrong:
-        said = f"{_listed(wrong)}: not pinned, so another image may come under the same name: write NAME@sha256:… of the image that was tested"
-        return Result.FAIL, Reason.IMAGE_NOT_PINNED, said
+        return Result.FAIL, Reason.IMAGE_NOT_PINNED, f"{_listed(wrong)}: {UNPINNED}"
     return _unless_missing(facts, (Result.PASS, Reason.IMAGES_PINNED, f"{_all(facts)} pinned by digest"))
 
 
 def _from(facts: Facts, patterns: Sequence[str]) -> Judged:
-    wrong = [said + _meaning(i) for said, i in _used(facts) if not allowed(i, patterns)]
+    wrong = [f"{ref}, {named_whole(i)}" for ref, i in _used(facts) if not allowed(i, patterns)]
     if wrong:
-        said = f"{_listed(wrong)}: from none of {_listed(patterns)}: have the image copied there, and name it so"
-        return Result.FAIL, Reason.REGISTRY_NOT_ALLOWED, said
+        return Result.FAIL, Reason.REGISTRY_NOT_ALLOWED, f"{_listed(wrong)}: {elsewhere(patterns)}"
     return _unless_missing(facts, (Result.PASS, Reason.REGISTRIES_ALLOWED, f"{_all(facts)} from {_listed(patterns)}"))
 
 
+def elsewhere(patterns: Sequence[str]) -> str:
+    """What is wrong with an image from no allowed registry, and what to do."""
+    return f"from none of {_listed(patterns)}: have the image copied there, and name it so"
+
+
 def _used(facts: Facts) -> list[tuple[str, Image]]:
-    """Each image and how a message names it."""
-    return [(f"{w.ref}, {i.where}: {i.reference[:255] or 'no image'}", i) for w, t in _there(facts) for i in images(t)]
+    return [(str(w.ref), i) for w, t in _there(facts) for i in images(t)]
 
 
-def _meaning(image: Image) -> str:
+def named(image: Image) -> str:
+    """`container serve: nginx:1`."""
+    return f"{image.where}: {image.reference[:255] or 'no image'}"
+
+
+def named_whole(image: Image) -> str:
+    """`container serve: nginx:1 (that is docker.io/library/nginx:1)`."""
     whole = written_out(image.reference)
-    return f" (that is {whole[:255]})" if whole not in (image.reference, "") else ""
+    return named(image) + (f" (that is {whole[:255]})" if whole not in (image.reference, "") else "")
 
 
 def _all(facts: Facts) -> str:
@@ -155,16 +173,21 @@ def _all(facts: Facts) -> str:
 
 
 def _secrets(facts: Facts, names: Sequence[str]) -> Judged:
-    given, only = facts.given.pull_secrets, f"allowed: {', '.join(names) or 'none'}"
+    given = facts.given.pull_secrets
     declared = [f"{ref}: {name}" for ref, each in sorted(given.declared.items()) for name in each if name not in names]
     waiting = [p for p in facts.given.pods if not p.going and not p.before and (not p.held or p.origin is Origin.NAMED)]
     added = [(p, f"pod {p.name}: {name}") for p in waiting for name in given.added.get(p.name, ()) if name not in names]
     held, running = [said for p, said in added if p.held], [said for p, said in added if not p.held]
     if declared:
-        said = f"image pull secrets that are not allowed: {_listed(declared)} ({only}): take them out of imagePullSecrets in the pod template"
+        said = f"image pull secrets that are not allowed: {_listed(declared)} ({only(names)}): take them out of imagePullSecrets in the pod template"
         return Result.FAIL, Reason.PULL_SECRET_NOT_ALLOWED, said
     if held or running:
-        said = f"image pull secrets that are not allowed come from the ServiceAccount: {_listed(held or running)} ({only})"
+        said = f"image pull secrets that are not allowed come from the ServiceAccount: {_listed(held or running)} ({only(names)})"
         do = "take them out of its imagePullSecrets, and delete these pods"
         return Result.FAIL if held else Result.WARN, Reason.PULL_SECRET_NOT_ALLOWED, f"{said}: {do}"
-    return _unless_missing(facts, (Result.PASS, Reason.PULL_SECRETS_ALLOWED, f"no image pull secrets but those {only}"))
+    return _unless_missing(facts, (Result.PASS, Reason.PULL_SECRETS_ALLOWED, f"no image pull secrets but those {only(names)}"))
+
+
+def only(names: Sequence[str]) -> str:
+    """Which are allowed."""
+    return f"allowed: {', '.join(names) or 'none'}"
