@@ -9,6 +9,7 @@ from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Result
 from aiqms.api.values import API_VERSION, Json
 from aiqms.cli.facts import Facts
+from aiqms.cli.mending import Mend, mend
 from aiqms.cli.remedies import Way, remedy, renewal
 from aiqms.cli.times import instant
 from aiqms.gate.rules import GOVERNED, LABEL, OPERATOR_NAMESPACE
@@ -22,7 +23,7 @@ _GOOD = ("Ready", "Approved", "SupplyVerified", "AccessEnforced")  # conditions 
 
 @dataclass(frozen=True)
 class Row:
-    """A control. way: who can lift it and how, where it waits for a person."""
+    """A control. way: who can lift it and how, where it waits for a person; mend: what to change, where it waits for none."""
 
     id: str
     procedure: str
@@ -30,6 +31,7 @@ class Row:
     reason: str
     message: str
     way: Way | None = None
+    mend: Mend | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _spaced(word: str) -> str:
 
 def _row(control: Json, facts: Facts) -> Row:
     said = (control["id"], control.get("procedure", ""), Result(control["result"]), control["reason"], control["message"])
-    return Row(*said, way=remedy(control, facts))
+    return Row(*said, way=remedy(control, facts), mend=mend(control, facts))
 
 
 def _conditions(conditions: Iterable[Json], rows: tuple[Row, ...]) -> list[str]:
