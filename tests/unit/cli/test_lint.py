@@ -284,6 +284,16 @@ CASES: dict[str, tuple[str, tuple[str, str], list[Found]]] = {
         ("[{role: model-owner}]", "[{role: model-owner}, {role: model-owner}]"),
         [("schema", "procedure.yaml:12", "spec.approvals.roles: model-owner stands there twice: leave one out")],
     ),
+    "a registry twice": (
+        "procedure.yaml",
+        ("  owner: Quality\n", '  owner: Quality\n  supply: {registries: ["registry.bank.example/*", "registry.bank.example/*"]}\n'),
+        [("schema", "procedure.yaml:8", "spec.supply.registries: registry.bank.example/* stands there twice: leave one out")],
+    ),
+    "a binding that is none": (
+        "procedure.yaml",
+        ("  owner: Quality\n", "  owner: Quality\n  supply: {pinnedImages: Always}\n"),
+        [("schema", "procedure.yaml:8", "spec.supply.pinnedImages: input should be 'Required' (it is 'Always')")],
+    ),
     "a Deployment of the wrong group": (
         "entry.yaml",
         ("apiVersion: apps/v1, kind: Deployment", "apiVersion: batch/v1, kind: Deployment"),
