@@ -23,6 +23,7 @@ CASES = {
     "two stars in a row are one": ("a**b", "ab", True),
     "what is before and behind a star does not overlap": ("aba*ba", "aba", False),
     "parts stand in order": ("*x*y*", "yx", False),
+    "what two parts match does not overlap": ("*a*a*", "a", False),
     "an inner part does not reach into the last": ("*ab*b", "ab", False),
     "a star alone is everything": ("*", "", True),
 }

@@ -88,6 +88,9 @@ def loose(why: str) -> Row:
 MODELS = {
     "Bound: an image volume": (of(serving(volumes=carried()), asking=BOUND), bound("image volume models")),
     "Bound: an image volume, and no annotation": (of(serving(volumes=carried(), model=None), asking=BOUND), bound("image volume models")),
+    "Bound: an image volume that an init container mounts, to unpack it": (
+        of(serving(volumes=carried(), mounts=(), init=[check("unpack:1")]), asking=BOUND), bound("image volume models")
+    ),
     "Bound: the image itself": (of(serving(f"{VLLM}@{THIS}"), asking=BOUND), bound("container serve")),
     "Bound: the image of a sidecar": (
         of(serving(init=[{"name": "model", "image": f"llm@{THIS}", "restartPolicy": "Always"}]), asking=BOUND), bound("init container model")
@@ -147,6 +150,7 @@ COPY = "from none of registry.bank.example/*; docker.io/library/busybox: have th
 MANY = [{"name": f"i{n}", "image": "busybox"} for n in range(4)]
 MISSING = ("Skip", "WorkloadMissing", "this is known once every workload exists")
 IMAGES = {
+    "allowed as far as it is known": (of(serving(), workload(None, ref="Job/batch"), asking=FROM), "supply/registries", MISSING),
     "every image pinned": (
         of(serving(f"{VLLM}:v1@{THIS}", init=[check()], volumes=carried()), asking=PINNED), "supply/pinned-images",
         passes("ImagesPinned", "3 images are pinned by digest"),
@@ -215,9 +219,14 @@ MODEL_URIS = {
     "and disguised": (
         at("s3://models/a%2F.%2E/llm"), URI, fails("ModelUriNotAllowed", f"spec.model.uri s3://models/a%2F.%2E/llm {DOTS}: {FROM_THERE}")
     ),
+    "one dot": (at("s3://models/./llm"), URI, fails("ModelUriNotAllowed", f"spec.model.uri s3://models/./llm {DOTS}: {FROM_THERE}")),
+    "backslashes": (
+        at("s3://models/\\..%5Cllm"), URI, fails("ModelUriNotAllowed", f"spec.model.uri s3://models/\\..%5Cllm {DOTS}: {FROM_THERE}")
+    ),
+    "and at the end": (at("s3://models/..#here"), URI, fails("ModelUriNotAllowed", f"spec.model.uri s3://models/..#here {DOTS}: {FROM_THERE}")),
     "dots in a name": (
-        at("s3://models/..llm?a=../b"), URI,
-        passes("ModelUriAllowed", "s3://models/..llm?a=../b is among oci://registry.bank.example/models/*; s3://models/*"),
+        at("s3://models/..llm?a=/../b"), URI,
+        passes("ModelUriAllowed", "s3://models/..llm?a=/../b is among oci://registry.bank.example/models/*; s3://models/*"),
     ),
     "not asked": (of(asking=PINNED), URI, None),
 }  # fmt: skip
@@ -226,9 +235,9 @@ SECRETS, ONE, NONE = "supply/pull-secrets", asks(pullSecrets=["puller"]), asks(p
 HELD, RUNS = pod("a", held=True), pod("a")
 
 
-def bearing(asking: Procedure, *pods: Any, declared: Sequence[str] = (), added: Sequence[str] = ()) -> Input:
-    """declared: by the workload; added: to pod a by its ServiceAccount."""
-    return of(asking=asking, pods=list(pods), pull_secrets=PullSecrets({W: tuple(declared)} if declared else {}, {"a": tuple(added)} if added else {}))
+def bearing(asking: Procedure, *pods: Any, declared: Sequence[str] = (), added: Sequence[str] = (), b: Sequence[str] = ()) -> Input:
+    """declared: by the workload; added: to pod a by its ServiceAccount; b: to pod b."""
+    return of(asking=asking, pods=list(pods), pull_secrets=PullSecrets({W: tuple(declared)}, {"a": tuple(added), "b": tuple(b)}))
 
 
 SAID, OUT = "image pull secrets that are not allowed", "take them out of imagePullSecrets in the pod template"
@@ -248,6 +257,15 @@ PULLING = {
     ),
     "given to a pod that waits": (bearing(ONE, HELD, added=["other"]), SECRETS, fails("PullSecretNotAllowed", GIVEN)),
     "given to a pod that runs, which has pulled already": (bearing(ONE, RUNS, added=["other"]), SECRETS, ("Warn", "PullSecretNotAllowed", GIVEN)),
+    "given to one that waits and one that runs: the first counts": (
+        bearing(ONE, replace(RUNS, name="b"), HELD, added=["other"], b=["third"]), SECRETS, fails("PullSecretNotAllowed", GIVEN)
+    ),
+    "given to a pod that ran before the gate": (
+        bearing(ONE, pod("a", before=True), added=["other"]), SECRETS, passes("PullSecretsAllowed", "no image pull secrets but those allowed: puller")
+    ),
+    "none borne as far as it is known": (
+        change(bearing(NONE), workloads=[serving(), workload(None, ref="Job/batch")]), SECRETS, MISSING
+    ),
     "given to a pod of nobody's": (
         bearing(ONE, pod("a", held=True, origin=Origin.ELSEWHERE), added=["other"]), SECRETS,
         passes("PullSecretsAllowed", "no image pull secrets but those allowed: puller"),
