@@ -46,7 +46,8 @@ class Pods:
         spec = made["spec"]["template"]["spec"]
         spec |= {"initContainers": self.init, "imagePullSecrets": [{"name": n} for n in self.pulls]}
         spec |= {"volumes": [{"name": "model"} | self.volume] if self.volume else []}
-        for each in (registered(place.namespace, place.name, **self.entry), made):
+        entry = registered(place.namespace, place.name)
+        for each in (entry | {"spec": entry["spec"] | self.entry}, made):
             place.by("mallory").apply(each)
 
 
