@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.given import LABEL, MODEL, NEXT_MODEL, Place, placed, registered, workload
+from tests.e2e.given import LABEL, MODEL, NEXT_MODEL, Place, placed, procedure, refused, registered, workload
 from tests.testbed.api import Json
 from tests.testbed.cluster import Cluster
 
@@ -203,6 +203,22 @@ def test_a_procedure_that_asks_more_takes_effect_on_what_runs_as_on_lapse_says(p
     place.govern(name, onLapse={"action": "Stop"}, approvals={"since": 1}, revision=2, supply={"pinnedImages": "Required"})
     place.await_phase("Stopped", "ImageNotPinned")
     place.await_pods(held=1)
+
+
+@pytest.mark.parametrize(
+    ("supply", "said"),
+    [
+        pytest.param(
+            {"pinnedImages": "Always"}, 'spec.supply.pinnedImages: Unsupported value: "Always": supported values: "Required"', id="none of the choices"
+        ),
+        pytest.param({"registries": ["a/*", "a/*"]}, "spec.supply.registries[1]: Duplicate value", id="twice the same"),
+        pytest.param({"modelUris": []}, "spec.supply.modelUris: Invalid value", id="an empty list, which would allow nothing"),
+        pytest.param({"registries": ["a b"]}, "spec.supply.registries[0]: Invalid value", id="a pattern that nothing matches"),
+    ],
+)
+def test_what_a_procedure_cannot_mean_is_refused(place: Place, supply: Json, said: str) -> None:
+    with refused(said, code=422):
+        place.admin.create(procedure(f"{place.namespace}-rule", place.namespace, supply=supply), dry_run=True)
 
 
 def test_explain_says_what_to_change(place: Place, cluster: Cluster) -> None:
