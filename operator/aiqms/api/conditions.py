@@ -14,13 +14,18 @@ Status = Literal["True", "False", "Unknown"]
 
 
 class Type(StrEnum):
-    """READY is about the current subject; kstatus reads RECONCILING and STALLED, which are present only while true."""
+    """READY is about the current subject; kstatus reads RECONCILING and STALLED, which are present only while true.
+
+    SUPPLY_VERIFIED and ACCESS_ENFORCED sum up the controls of their family, while there is one: Unknown where one could not be looked at.
+    """
 
     READY = "Ready"
     APPROVED = "Approved"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     EMERGENCY = "Emergency"
+    SUPPLY_VERIFIED = "SupplyVerified"
+    ACCESS_ENFORCED = "AccessEnforced"
 
 
 class Reason(StrEnum):
@@ -46,6 +51,17 @@ class Reason(StrEnum):
     MODEL_MATCHES = "ModelMatches"
     MODEL_MISMATCH = "ModelMismatch"
     MODEL_DECLARED_NOWHERE = "ModelNotDeclared"
+    MODEL_BOUND = "ModelBound"
+    MODEL_DECLARED_ONLY = "ModelDeclaredOnly"
+    MODEL_URI_ALLOWED = "ModelUriAllowed"
+    MODEL_URI_NOT_ALLOWED = "ModelUriNotAllowed"
+    IMAGES_PINNED = "ImagesPinned"
+    IMAGE_NOT_PINNED = "ImageNotPinned"
+    REGISTRIES_ALLOWED = "RegistriesAllowed"
+    REGISTRY_NOT_ALLOWED = "RegistryNotAllowed"
+    PULL_SECRETS_ALLOWED = "PullSecretsAllowed"
+    PULL_SECRET_NOT_ALLOWED = "PullSecretNotAllowed"
+    CONTROLS_HOLD = "ControlsHold"
     CLASS_LOWERED = "ClassLowered"
     REVIEW_DUE = "ReviewDue"
     REVIEW_IN_TIME = "ReviewInTime"
@@ -111,6 +127,17 @@ MEANING: dict[Reason, str] = {
     Reason.MODEL_MATCHES: "Each pod template declares the digest of spec.model in the annotation aiqms.dev/model.",
     Reason.MODEL_MISMATCH: "A pod template declares another model than spec.model.digest: held until they agree.",
     Reason.MODEL_DECLARED_NOWHERE: "A pod template lacks the annotation aiqms.dev/model, so nothing ties what runs to the model approved.",
+    Reason.MODEL_BOUND: "The pods get the model by its digest: as an image volume, as an image, or checked by an init container that the procedure names.",
+    Reason.MODEL_DECLARED_ONLY: "A pod template says which model it serves, and nothing makes that true, which the procedure asks for (supply.model: Bound).",
+    Reason.MODEL_URI_ALLOWED: "The register's model comes from where the procedure allows it to.",
+    Reason.MODEL_URI_NOT_ALLOWED: "The register's model comes from elsewhere than the procedure allows.",
+    Reason.IMAGES_PINNED: "Every image is pinned by digest.",
+    Reason.IMAGE_NOT_PINNED: "An image is named by a tag alone, under which another one may come tomorrow.",
+    Reason.REGISTRIES_ALLOWED: "Every image comes from a registry that the procedure allows.",
+    Reason.REGISTRY_NOT_ALLOWED: "An image comes from a registry that the procedure does not allow.",
+    Reason.PULL_SECRETS_ALLOWED: "The pods bear no image pull secret but those that the procedure allows.",
+    Reason.PULL_SECRET_NOT_ALLOWED: "Pods bear an image pull secret that the procedure does not allow.",
+    Reason.CONTROLS_HOLD: "Each control of this family passes.",
     Reason.CLASS_LOWERED: "The risk class is lower than in the subject last approved.",
     Reason.REVIEW_DUE: "The procedure's reviewBy has passed: its owner has to review it.",
     Reason.REVIEW_IN_TIME: "The procedure's next review lies ahead.",

@@ -21,10 +21,10 @@ class ModelBinding(StrEnum):
 
 
 class Supply(Model):
-    """Each field that is left out asks nothing.
+    """Each field that is left out asks nothing. In patterns * stands for any run of characters; how those of images are compared is in docs/access.md.
 
     digestCheckers: images of init containers that refuse to end while the model's files have another digest than annotation aiqms.dev/model.
-    pullSecrets: names of the image pull secrets that pods may bear; nobody here reads what is in them.
+    pullSecrets: names of the image pull secrets that pods may bear, none where it is empty; nobody here reads what is in them.
     """
 
     model: ModelBinding | None = None

@@ -9,6 +9,7 @@ from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Result
 from aiqms.api.values import API_VERSION, Json
 from aiqms.cli.facts import Facts
+from aiqms.cli.mending import Mend, mend
 from aiqms.cli.remedies import Way, remedy, renewal
 from aiqms.cli.times import instant
 from aiqms.gate.rules import GOVERNED, LABEL, OPERATOR_NAMESPACE
@@ -17,12 +18,12 @@ from aiqms.policy.words import plural, short
 _LOOK = f"kubectl get deployment aiqms-operator -n {OPERATOR_NAMESPACE}"
 BLOCKS = (Result.FAIL, Result.ERROR)
 _END = "pods that run are stopped at"  # in a condition's message
-_GOOD = ("Ready", "Approved")  # conditions that are good while True; all others are there only while something is wrong
+_GOOD = ("Ready", "Approved", "SupplyVerified", "AccessEnforced")  # conditions that are good while True; all others are there only while something is wrong
 
 
 @dataclass(frozen=True)
 class Row:
-    """A control. way: who can lift it and how, where it waits for a person."""
+    """A control. way: who can lift it and how, where it waits for a person; mend: what to change, where it waits for none."""
 
     id: str
     procedure: str
@@ -30,6 +31,7 @@ class Row:
     reason: str
     message: str
     way: Way | None = None
+    mend: Mend | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def _spaced(word: str) -> str:
 
 def _row(control: Json, facts: Facts) -> Row:
     said = (control["id"], control.get("procedure", ""), Result(control["result"]), control["reason"], control["message"])
-    return Row(*said, way=remedy(control, facts))
+    return Row(*said, way=remedy(control, facts), mend=mend(control, facts))
 
 
 def _conditions(conditions: Iterable[Json], rows: tuple[Row, ...]) -> list[str]:

@@ -10,17 +10,21 @@ from functools import cached_property
 from typing import Any
 
 from aiqms.api.crds import CLEARANCE, DEPLOYMENT, KINDS, PROCEDURE, RECORD
+from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.values import API_VERSION, GROUP, Json
 from aiqms.cli.lint_reach import mapping, mappings, reaches
 from aiqms.cli.lint_schema import wrong
+from aiqms.cli.lint_supply import Asked, Place, asking, elsewhere, strange_secrets, unbound, unpinned
 from aiqms.cli.manifests import Manifest, Sources, Step
 from aiqms.cli.offline import MALFORMED, namespace_labels
 from aiqms.gate.defaults import defaulted
 from aiqms.gate.normal import inputs
+from aiqms.gate.normal import template as normal_form
 from aiqms.gate.policies.advise import ROLLOUTS
 from aiqms.gate.rules import ALWAYS_EXEMPT, EDITORS, GATE, GOVERNED, LABEL, MODEL, SUBJECT, Rules
 from aiqms.gate.workload import BY_KIND, pod_of
 from aiqms.policy.procedures import applies
+from aiqms.policy.supply import uri_refused
 
 Path = tuple[Step, ...]
 Found = tuple[Manifest, Path, str]  # the object, the field, and what is wrong with it and what to do
@@ -116,6 +120,11 @@ class Linted:
     def register(self) -> list[Manifest]:
         """The AIModelDeployments."""
         return self.manifests.of_kind(DEPLOYMENT.kind)
+
+    @cached_property
+    def procedures(self) -> list[tuple[str, ProcedureSpec]]:
+        """The QMSProcedures that can be read, by name."""
+        return [(m.name, p) for m in self.manifests.of_kind(PROCEDURE.kind) if (p := wrong(m)[0]) is not None]
 
     def entry(self, namespace: str, name: str) -> Manifest | None:
         """The register entry of this name."""
@@ -269,15 +278,49 @@ def listed_exists(lint: Linted) -> Iterator[Found]:
 
 
 def procedure(lint: Linted) -> Iterator[Found]:
-    procedures = [p for m in lint.manifests.of_kind(PROCEDURE.kind) if (p := wrong(m)[0]) is not None]
-    for entry in lint.register if procedures else []:
-        spec, namespace = wrong(entry)[0], lint.manifests.place(entry.obj)
-        labels = namespace_labels(lint.manifests.objects, namespace)
-        if spec is None or (labels is None and any(p.applies_to.namespace_selector for p in procedures)):
-            continue
-        known = {"kubernetes.io/metadata.name": namespace} | (labels or {})
-        if not any(applies(p.applies_to, spec=spec, namespace=namespace, labels=known) for p in procedures):
+    for entry in lint.register if lint.procedures else []:
+        if _applying(lint, entry) == []:
             yield entry, ("spec",), "none of these procedures applies to it, so that nothing can clear it: see their spec.appliesTo"
+
+
+def _applying(lint: Linted, entry: Manifest) -> list[tuple[str, ProcedureSpec]] | None:
+    """The procedures that apply to a register entry, by name; None where these manifests do not tell."""
+    spec, namespace = wrong(entry)[0], lint.manifests.place(entry.obj)
+    labels = namespace_labels(lint.manifests.objects, namespace)
+    if spec is None or (labels is None and any(p.applies_to.namespace_selector for _, p in lint.procedures)):
+        return None
+    known = {"kubernetes.io/metadata.name": namespace} | (labels or {})
+    return [(name, p) for name, p in lint.procedures if applies(p.applies_to, spec=spec, namespace=namespace, labels=known)]
+
+
+def model_uri(lint: Linted) -> Iterator[Found]:
+    for entry in lint.register:
+        for name, supply in asking(_applying(lint, entry) or []):
+            why = uri_refused(wrong(entry)[0].model.uri, supply.model_uris) if supply.model_uris else ""
+            if why:
+                yield entry, ("spec", "model", "uri"), f"{why} (QMSProcedure {name})"
+
+
+def supplied(find: Callable[[Asked], Iterator[Place]]) -> Callable[[Linted], Iterator[Found]]:
+    """A rule on the pod template of each registered workload, by each procedure that applies and asks anything of supply."""
+
+    def rule(lint: Linted) -> Iterator[Found]:
+        for work in lint.labelled:
+            yield from (work.found(path, message) for asked in _asked(lint, work) for path, message in find(asked))
+
+    return rule
+
+
+def _asked(lint: Linted, work: Work) -> Iterator[Asked]:
+    entry = lint.entry(work.namespace, work.label)
+    found = asking(_applying(lint, entry) or []) if entry else []
+    if entry is None or not found:
+        return
+    try:
+        normal = normal_form(pod_of(defaulted(work.manifest.obj)), lint.rules)
+    except (ValueError, *MALFORMED):
+        return  # rule `template` says so
+    yield from (Asked(name, supply, work.template, normal, wrong(entry)[0].model.digest) for name, supply in found)
 
 
 def schema(lint: Linted) -> Iterator[Found]:
@@ -360,6 +403,11 @@ RULES: tuple[Rule, ...] = (
     Rule("listed-twice", "a workload that two register entries list", listed_twice),
     Rule("listed-exists", "a register entry whose workload is missing, or whose workload's pods do not name it", listed_exists),
     Rule("procedure", "a register entry to which no procedure applies", procedure),
+    Rule("model-uri", "a register entry whose model comes from elsewhere than a procedure that applies allows", model_uri),
+    Rule("model-bound", "a pod template that only declares its model, where a procedure that applies wants it bound", supplied(unbound)),
+    Rule("pinned-images", "an image that is not pinned by digest, where a procedure that applies asks for it", supplied(unpinned)),
+    Rule("registries", "an image from a registry that a procedure that applies does not allow", supplied(elsewhere)),
+    Rule("pull-secrets", "an image pull secret that a procedure that applies does not allow", supplied(strange_secrets)),
     Rule("schema", "a register entry or procedure that the API server would refuse", schema),
     Rule("template", "a pod template that Kubernetes would refuse", template),
     Rule("given-twice", "an object that is given twice: the last one counts, as with kubectl apply", given_twice),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from aiqms.api.crds import DEPLOYMENT, PROCEDURE, crd
 from aiqms.api.deployment import DeploymentSpec
 from aiqms.api.procedure import LapseAction, ProcedureSpec
+from aiqms.api.supply import Supply
 from aiqms.api.values import Json
 from aiqms.cli.manifests import Manifest, Step
 
@@ -96,11 +97,16 @@ def _in_procedure(spec: ProcedureSpec) -> Iterator[Wrong]:
         yield ("spec", "approvals", "since"), "spec.approvals.since is above revision: name this revision or an older one"
     if spec.on_lapse.grace and spec.on_lapse.action is LapseAction.STOP:
         yield ("spec", "onLapse", "grace"), "spec.onLapse.grace belongs to action Hold: with Stop the pods stop at once, leave grace out"
+    asked = spec.supply or Supply()
     for path, names in (
         (("approvals", "roles"), [r.role for r in spec.approvals.roles]),
         (("responsibilities",), [r.duty for r in spec.responsibilities]),
         (("stop", "roles"), spec.stop.roles if spec.stop else []),
         (("emergency", "roles"), spec.emergency.roles if spec.emergency else []),
+        (("supply", "digestCheckers"), asked.digest_checkers or []),
+        (("supply", "registries"), asked.registries or []),
+        (("supply", "modelUris"), asked.model_uris or []),
+        (("supply", "pullSecrets"), asked.pull_secrets or []),
     ):
         for i, name in enumerate(names):
             if name in names[:i]:

@@ -71,6 +71,9 @@ def _row(row: Row, label: str, width: int | None) -> Iterator[Line]:
         yield Line(line.text, STYLES[row.result])
     if row.way:
         yield from _way(row.way, width)
+    if row.mend:
+        yield from wrapped(f"to mend: {row.mend.what}", " " * 6, " " * 8, width)
+        yield from ([Line(f"      {row.mend.paste}")] if row.mend.paste else [])
 
 
 def _way(way: Way, width: int | None) -> Iterator[Line]:

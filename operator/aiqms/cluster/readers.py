@@ -120,6 +120,11 @@ class Shape:
         return inputs(self.pod, self.rules)
 
     @property
+    def pull_secrets(self) -> tuple[str, ...]:
+        """Names of the image pull secrets that the pod bears; they are in no normal form."""
+        return tuple(s.get("name", "") for s in self.pod["spec"].get("imagePullSecrets") or [])
+
+    @property
     def label(self) -> str | None:
         """The deployment that the pod names."""
         found: str | None = (self.pod["metadata"].get("labels") or {}).get(LABEL)

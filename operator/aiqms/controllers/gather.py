@@ -15,7 +15,7 @@ from aiqms.cluster.inputs import SECRETS, InputReader
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, PodSeen, RecordSeen, WorkloadSeen
 from aiqms.controllers.surroundings import Around, around, surroundings
 from aiqms.gate.difference import differences
-from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, Record, WorkloadFacts
+from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, PullSecrets, Record, WorkloadFacts
 from aiqms.policy.procedures import applies
 from aiqms.policy.surroundings import Surroundings
 
@@ -133,6 +133,7 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         stop_roles=_stop_roles(applying) or _stop_roles(_everywhere(view.caches)),
         editors=seen.editors,
         around=_around(view, name, found),
+        pull_secrets=_pull_secrets(view, found, view.pods.get(name, ())),
         clearance_bytes=view.clearance.size if view.clearance else 0,
         before=seen.status,
     )
@@ -194,6 +195,15 @@ def _facts(ref: Workload, seen: WorkloadSeen | PodSeen | None, content: Mapping[
         label=seen.shape.label,
         inputs={name: content[name] for name in seen.shape.reads if name in content},
         secrets=tuple(name for name in seen.shape.reads if name.startswith(SECRETS)),
+    )
+
+
+def _pull_secrets(view: _View, workloads: Mapping[Workload, WorkloadSeen | PodSeen | None], pods: Iterable[tuple[str, PodSeen]]) -> PullSecrets:
+    """The ServiceAccount plugin gives its account's to a pod that has none of its own (plugin/pkg/admission/serviceaccount)."""
+    controllers = [(name, pod, next(view.caches.chain(view.namespace, pod), None)) for name, pod in pods]
+    return PullSecrets(
+        declared={str(ref): seen.shape.pull_secrets for ref, seen in workloads.items() if seen and seen.shape.pull_secrets},
+        added={name: p.shape.pull_secrets for name, p, c in controllers if c and p.shape.pull_secrets and not c.shape.pull_secrets},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiqms.policy import accountability, checks, endpoints, identity, storage
+from aiqms.policy import accountability, checks, endpoints, identity, storage, supply
 from aiqms.policy.checks import Check, Facts, Row
 
 CHAIN: list[Check] = [
@@ -13,7 +13,11 @@ CHAIN: list[Check] = [
     checks.review,
     checks.workloads,
     checks.inputs,
-    checks.model,
+    supply.model,
+    supply.model_uri,
+    supply.pinned_images,
+    supply.registries,
+    supply.pull_secrets,
     checks.room,
     identity.identity,
     storage.storage,

@@ -21,7 +21,6 @@ from aiqms.policy.procedures import obligations
 from aiqms.policy.subject import Subject
 from aiqms.policy.words import moment, plural, short
 
-MODEL = "aiqms.dev/model"
 TERMS, INPUTS = 32, 256  # what an entry of the Clearance can hold of procedures and of objects that its pods read
 ROOMY, FULL = 768 * 1024, 1024 * 1024  # bytes of a Clearance: from when it is said, and from when nothing more is cleared; etcd refuses 1.5 MiB
 
@@ -171,21 +170,6 @@ def inputs(facts: Facts) -> list[Row]:
     if not facts.given.unreadable:
         return []
     return [row("inputs", Result.ERROR, Reason.INPUT_UNREADABLE, f"{facts.given.unreadable}: what was cleared stays until its time, nothing new is cleared")]
-
-
-def model(facts: Facts) -> list[Row]:
-    """What the pod templates declare to serve is the model of the register."""
-    found = [w for w in facts.given.workloads if w.template is not None]
-    declared = {str(w.ref): (w.template or {}).get("annotations", {}).get(MODEL) for w in found}
-    wrong = [f"{ref} declares {value}" for ref, value in declared.items() if value and value != facts.spec.model.digest]
-    missing = [ref for ref, value in declared.items() if not value]
-    if wrong:
-        said = f"{'; '.join(wrong)}, but spec.model.digest is {facts.spec.model.digest}"
-        return [row("supply/model", Result.FAIL, Reason.MODEL_MISMATCH, f"{said}: make annotation {MODEL} and the register agree")]
-    if missing or not found:
-        said = f"nothing ties {', '.join(missing) or 'what runs'} to the model approved"
-        return [row("supply/model", Result.WARN, Reason.MODEL_DECLARED_NOWHERE, f"{said}: set annotation {MODEL} in the pod template")]
-    return [row("supply/model", Result.PASS, Reason.MODEL_MATCHES, f"every pod template declares {facts.spec.model.digest}")]
 
 
 def room(facts: Facts) -> list[Row]:

@@ -91,6 +91,17 @@ class PodFacts:
 
 
 @dataclass(frozen=True)
+class PullSecrets:
+    """Names of image pull secrets, which the gate compares with nothing. declared: workload, as kind/name -> those of its template.
+
+    added: pod -> those that its ServiceAccount gave it, where its template declares none.
+    """
+
+    declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Input:
     """Everything that one decision about one deployment may look at. procedures: those that apply, by name. orphan: as of a former registration.
 
@@ -117,6 +128,7 @@ class Input:
     stop_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     editors: tuple[str, ...] = ()
     around: Surroundings = field(default_factory=Surroundings)
+    pull_secrets: PullSecrets = field(default_factory=PullSecrets)
     before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
     @property

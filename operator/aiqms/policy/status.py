@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from aiqms.api import conditions
-from aiqms.api.conditions import Reason, Said, Type
+from aiqms.api.conditions import Reason, Said, Status, Type
 from aiqms.api.deployment import (
     Answerable,
     Control,
@@ -39,6 +39,11 @@ NOTE = 1000  # bytes of an event's note, of which the API server takes 1024
 NOTICES = ("1d", "7d", "14d")  # how long before its end a permission is announced to lapse
 _WORST = (Reason.REVIEW_OVERDUE, Reason.EMERGENCY_IN_FORCE, Reason.REVIEW_PENDING)
 _STALLED = {Reason.PROHIBITED, Reason.REJECTED, Reason.MODEL_MISMATCH, Reason.WORKLOAD_CLAIMED, Reason.INVALID, Reason.STOPPED, Reason.REVIEW_OVERDUE}
+_STALLED |= {Reason.MODEL_DECLARED_ONLY, Reason.MODEL_DECLARED_NOWHERE, Reason.MODEL_URI_NOT_ALLOWED}
+_STALLED |= {Reason.IMAGE_NOT_PINNED, Reason.REGISTRY_NOT_ALLOWED, Reason.PULL_SECRET_NOT_ALLOWED}
+_WORST_FIRST = (Result.FAIL, Result.ERROR, Result.SKIP, Result.WARN, Result.PASS)
+_SAYS: dict[Result, Status] = {Result.FAIL: "False", Result.ERROR: "Unknown", Result.SKIP: "Unknown"}
+_FAMILIES = ((Type.SUPPLY_VERIFIED, "supply/"), (Type.ACCESS_ENFORCED, "access/"))
 
 
 def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> DeploymentStatus:
@@ -174,7 +179,7 @@ def pod_counts(given: Input) -> PodCounts:
 
 
 def _conditions(facts: Facts, rows: Sequence[Row], ready_: Said) -> list[Said]:
-    said = [ready_, _approved_condition(rows), *_emergency_condition(rows)]
+    said = [ready_, _approved_condition(rows), *family_conditions(rows), *_emergency_condition(rows)]
     if ready_.status == "True" or facts.spec.lifecycle is Lifecycle.RETIRED:
         return said
     stalled = ready_.reason in _STALLED
@@ -186,6 +191,23 @@ def _emergency_condition(rows: Sequence[Row]) -> list[Said]:
     broken = [r.control for r in rows if r.control.id == "emergency"]
     worst = min(broken, key=lambda c: _WORST.index(Reason(c.reason)), default=None)
     return [Said(Type.EMERGENCY, "True", Reason(worst.reason), worst.message)] if worst else []
+
+
+def family_conditions(rows: Sequence[Row]) -> list[Said]:
+    """Each present while there is a control of its family."""
+    families = [(type_, [r.control for r in rows if r.control.id.startswith(prefix)]) for type_, prefix in _FAMILIES]
+    return [_family_condition(type_, controls) for type_, controls in families if controls]
+
+
+def _family_condition(type_: Type, controls: Sequence[Control]) -> Said:
+    """What fails comes first, then what could not be looked at, for nobody knows whether that holds; what warns is named."""
+    worst = min(controls, key=lambda c: _WORST_FIRST.index(c.result))
+    if worst.result in _SAYS:
+        return Said(type_, _SAYS[worst.result], Reason(worst.reason), worst.message)
+    warned = [c for c in controls if c.result is Result.WARN]
+    held = f"{len(controls) - len(warned)} of {plural(len(controls), 'control')} {'holds' if len(controls) - len(warned) == 1 else 'hold'}"
+    reason = Reason(worst.reason) if warned else Reason.CONTROLS_HOLD
+    return Said(type_, "True", reason, "; ".join([held, *(f"{c.id} warns: {c.message}" for c in warned)]))
 
 
 def _approved_condition(rows: Sequence[Row]) -> Said:

@@ -35,6 +35,7 @@ REQUIRED = {
         "spec.responsibilities[]": ["duty", "role"],
         "spec.access.storage": ["classes"],
         "spec.access.obligations[]": ["framework", "id"],
+        "spec.supply.obligations[]": ["framework", "id"],
     },
     "AIModelDeployment": {
         "": ["spec"],

@@ -13,13 +13,14 @@ from aiqms.api.crds import KINDS
 from aiqms.api.deployment import Exposure
 from aiqms.api.values import Json
 from aiqms.policy.decide import decide
-from aiqms.policy.facts import Input, Procedure
+from aiqms.policy.facts import Input, Procedure, PullSecrets
 from aiqms.policy.procedures import applies
 from aiqms.policy.surroundings import Leading, Surroundings, Uses, Volume
 from tests.unit.api.test_crds import schema, walked
 from tests.unit.policy.given import HEX, after, approve, change, day, given, pod, procedure, record, reject, spec, withdraw, workload
 from tests.unit.policy.people import GLASS, breaks, emergency, review, stop, under
 from tests.unit.policy.test_editors import distinct
+from tests.unit.policy.test_supply import CHECK, check, serving
 
 BY_NAME = {k.kind: k for k in KINDS}
 
@@ -52,6 +53,11 @@ def of_stop(**other: Any) -> Case:
     """A Stop under authorities that differ in one field; who may stop reaches the decision as the gatherer finds it in the procedures."""
     one, two = (under(STOPPED, procedure(stop=each)) for each in (STOP | {"obligations": [DUTY]}, STOP | {"obligations": [DUTY]} | other))
     return one, two, 2
+
+
+def of_supply(usual: Json, field: str, one: Any, two: Any) -> Case:
+    """The same facts under supplies that differ in one field."""
+    return of_procedure(PULLING, supply=(usual | {field: one}, usual | {field: two}))
 
 
 def of_glass(**other: Any) -> Case:
@@ -100,6 +106,8 @@ BROKEN = given(emergency())
 USED = Uses(account="own", volumes=(Volume("data", "PersistentVolumeClaim", "data"),))
 WEB = Leading("Service", "lending", "web", Exposure.CLUSTER)
 SURROUNDED = given(approve("alice"), around=Surroundings(workloads={"Deployment/credit-scoring": USED}, claims={"data": "standard"}, endpoints=(WEB,)))
+LOOSE = {"model": "Declared"}
+PULLING = given(approve("alice"), workloads=[serving(init=[check()])], pull_secrets=PullSecrets({"Deployment/credit-scoring": ("puller",)}))
 ANSWERS = {"duty": "RiskManagement", "role": "risk-manager"}
 
 
@@ -156,6 +164,14 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "access.tls": of_access({}, {"tls": "Required"}),
         "access.obligations[].framework": of_access({"tls": "Required", "obligations": [DUTY]}, {"tls": "Required", "obligations": OTHERS["framework"]}),
         "access.obligations[].id": of_access({"tls": "Required", "obligations": [DUTY]}, {"tls": "Required", "obligations": OTHERS["id"]}),
+        "supply.model": of_supply(LOOSE, "model", "Declared", "Bound"),
+        "supply.digestCheckers": of_supply(LOOSE | {"model": "Bound"}, "digestCheckers", [CHECK], ["bank.example/other"]),
+        "supply.pinnedImages": of_supply(LOOSE, "pinnedImages", None, "Required"),
+        "supply.registries": of_supply({}, "registries", ["registry.bank.example/*"], ["other.example/*"]),
+        "supply.modelUris": of_supply({}, "modelUris", ["oci://bank.example/*"], ["oci://other.example/*"]),
+        "supply.pullSecrets": of_supply({}, "pullSecrets", [], ["puller"]),
+        "supply.obligations[].framework": of_supply(LOOSE, "obligations", [DUTY], OTHERS["framework"]),
+        "supply.obligations[].id": of_supply(LOOSE, "obligations", [DUTY], OTHERS["id"]),
         "responsibilities[].duty": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"duty": "DataGovernance"}])),
         "responsibilities[].role": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"role": "model-owner"}])),
     },

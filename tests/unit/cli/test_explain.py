@@ -347,7 +347,7 @@ def test_the_entry_to_fill_in_fits_the_schema() -> None:
 def test_what_is_printed_for_programs_is_plain_and_complete() -> None:
     dumped = json.loads(json.dumps(explain(facts(who_may=approvers(KNOWN))).dump()))
     way = {"role": "risk-manager", "who": ["group risk-managers", "user dave"], "known": True, "me": False, "command": f"{APPROVE} risk-manager", "bind": ""}
-    assert dumped["controls"] == [OWNER | {"way": None}, MANAGER | {"way": way}]
+    assert dumped["controls"] == [OWNER | {"way": None, "mend": None}, MANAGER | {"way": way, "mend": None}]
     assert {k: dumped[k] for k in ("namespace", "name", "blocked", "phase", "subject", "changed")} == {
         "namespace": "lending",
         "name": "credit-scoring",

@@ -284,6 +284,16 @@ CASES: dict[str, tuple[str, tuple[str, str], list[Found]]] = {
         ("[{role: model-owner}]", "[{role: model-owner}, {role: model-owner}]"),
         [("schema", "procedure.yaml:12", "spec.approvals.roles: model-owner stands there twice: leave one out")],
     ),
+    "a registry twice": (
+        "procedure.yaml",
+        ("  owner: Quality\n", '  owner: Quality\n  supply: {registries: ["registry.bank.example/*", "registry.bank.example/*"]}\n'),
+        [("schema", "procedure.yaml:8", "spec.supply.registries: registry.bank.example/* stands there twice: leave one out")],
+    ),
+    "a binding that is none": (
+        "procedure.yaml",
+        ("  owner: Quality\n", "  owner: Quality\n  supply: {pinnedImages: Always}\n"),
+        [("schema", "procedure.yaml:8", "spec.supply.pinnedImages: input should be 'Required' (it is 'Always')")],
+    ),
     "a Deployment of the wrong group": (
         "entry.yaml",
         ("apiVersion: apps/v1, kind: Deployment", "apiVersion: batch/v1, kind: Deployment"),
@@ -448,6 +458,65 @@ MORE: dict[str, tuple[dict[str, str], list[Found]]] = {
         [],
     ),
 }
+
+UNPINNED = "not pinned, so another image may come under the same name: write NAME@sha256:… of the image that was tested (QMSProcedure high-risk)"
+COPY = "from none of other.example/*: have the image copied there, and name it so (QMSProcedure high-risk)"
+URI = "from there, and register where it comes from (QMSProcedure high-risk)"
+BIND = (
+    f"the pod template only declares its model: mount an image volume …@{DIGEST}, run an image of that digest, or have an init container compare the files"
+    " (the procedure names none in supply.digestCheckers) (QMSProcedure high-risk)"
+)
+SECRET = "image pull secret other is not allowed (allowed: puller): take it out, and pull with one that is (QMSProcedure high-risk)"
+IMAGE = "image: registry.bank.example/vllm:v1"
+INIT = "      initContainers: [{name: first, image: busybox}]\n      volumes: [{name: model, image: {reference: llm}}]\n"
+PULLS = "      imagePullSecrets: [{name: puller}, {name: other}]\n"
+
+
+def supplied(supply: str, workload: str = WORKLOAD) -> dict[str, str]:
+    """Good manifests under a procedure with this supply."""
+    return GOOD | {"procedure.yaml": PROCEDURE + f"  supply: {supply}\n", "workload.yaml": workload}
+
+
+SUPPLY: dict[str, tuple[dict[str, str], list[Found]]] = {
+    "an image with a tag alone": (
+        supplied("{pinnedImages: Required}"), [("pinned-images", "workload.yaml:15", f"container serve: registry.bank.example/vllm:v1: {UNPINNED}")]
+    ),
+    "a pinned image": (supplied("{pinnedImages: Required}", WORKLOAD.replace(IMAGE, f"{IMAGE}@{DIGEST}")), []),
+    "an init container and an image volume": (
+        supplied("{pinnedImages: Required}", WORKLOAD.replace(IMAGE, f"{IMAGE}@{DIGEST}") + INIT),
+        [
+            ("pinned-images", "workload.yaml:18", f"init container first: busybox: {UNPINNED}"),
+            ("pinned-images", "workload.yaml:19", f"image volume model: llm: {UNPINNED}"),
+        ],
+    ),
+    "an image from another registry": (
+        supplied("{registries: [other.example/*]}"), [("registries", "workload.yaml:15", f"container serve: registry.bank.example/vllm:v1: {COPY}")]
+    ),
+    "a short name from another registry": (
+        supplied("{registries: [other.example/*]}", WORKLOAD.replace(IMAGE, "image: vllm")),
+        [("registries", "workload.yaml:15", f"container serve: vllm (that is docker.io/library/vllm): {COPY}")],
+    ),
+    "an image from an allowed registry": (supplied('{registries: ["registry.bank.example/*"]}'), []),
+    "a model from elsewhere": (
+        supplied('{modelUris: ["s3://models/*"]}'),
+        [("model-uri", "entry.yaml:9", f"oci://registry.bank.example/llm is not among s3://models/*: take the model {URI}")],
+    ),
+    "a model from there": (supplied('{modelUris: ["oci://registry.bank.example/*"]}'), []),
+    "a model that is only declared": (supplied("{model: Bound}"), [("model-bound", "workload.yaml:12", BIND)]),
+    "a model that is bound": (supplied("{model: Bound}", WORKLOAD.replace(IMAGE, f"{IMAGE}@{DIGEST}")), []),
+    "a model that is declared, where that is enough": (supplied("{model: Declared}"), []),
+    "an image pull secret that is not allowed": (
+        supplied("{pullSecrets: [puller]}", WORKLOAD + PULLS), [("pull-secrets", "workload.yaml:18", SECRET)]
+    ),
+    "a procedure that does not apply asks nothing": (
+        {name: text.replace("[High]", "[Limited]") for name, text in supplied("{pinnedImages: Required}").items()},
+        [("procedure", "entry.yaml:4", "none of these procedures applies to it, so that nothing can clear it: see their spec.appliesTo")],
+    ),
+    "nobody knows what is asked of a workload without its register entry": (
+        {name: text for name, text in supplied("{pinnedImages: Required}").items() if name != "entry.yaml"}, []
+    ),
+}  # fmt: skip
+MORE |= SUPPLY
 
 
 @pytest.mark.parametrize(("files", "found"), MORE.values(), ids=MORE)

@@ -14,7 +14,7 @@ from aiqms.cluster.client import Client
 from aiqms.cluster.inputs import InputReader
 from aiqms.controllers.gather import gather
 from aiqms.gate.rules import DEFAULTS, GATE, LABEL, SUBJECT
-from aiqms.policy.facts import Input
+from aiqms.policy.facts import Input, PullSecrets
 
 NAMESPACE = "lending"
 DIGEST = "sha256:" + "0" * 64
@@ -104,3 +104,38 @@ async def test_a_pod_is_older_than_the_gate_that_ran_before_it(of: Json, cleared
         clearance = stored("Clearance", "clearance", spec={})
         found.clearances.put(clearance | {"metadata": clearance["metadata"] | {"creationTimestamp": SAME}})
     assert [p.before for p in (await gathered(found))["scoring"].pods] == [older]
+
+
+def controller(kind: str, name: str, owner: Json | None = None, *secrets: str) -> Json:
+    """A workload whose template bears these image pull secrets."""
+    spec = {"containers": [], "imagePullSecrets": [{"name": s} for s in secrets]}
+    made = stored(kind, name, spec={"template": {"metadata": {}, "spec": spec}}) | {"apiVersion": "apps/v1"}
+    return made | {"metadata": made["metadata"] | {"ownerReferences": [owned_by(owner)] if owner else []}}
+
+
+def owned_by(owner: Json) -> Json:
+    return {"kind": owner["kind"], "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"], "controller": True}
+
+
+def pulling(name: str, owner: Json, *secrets: str) -> Json:
+    """A pod of scoring that bears these image pull secrets."""
+    made = stored("Pod", name, spec={"containers": [], "imagePullSecrets": [{"name": s} for s in secrets]})
+    return made | {"metadata": made["metadata"] | {"labels": {"aiqms.dev/deployment": "scoring"}, "ownerReferences": [owned_by(owner)]}}
+
+
+async def test_image_pull_secrets_are_told_by_whether_the_template_or_the_service_account_gives_them() -> None:
+    of = known()
+    deployment = controller("Deployment", "scoring")
+    before, now = controller("ReplicaSet", "before", deployment, "written"), controller("ReplicaSet", "now", deployment)
+    of.workloads["Deployment"].put(deployment)
+    for each in (before, now):
+        of.workloads["ReplicaSet"].put(each)
+    for each in (pulling("old", before, "written"), pulling("new", now, "given"), pulling("plain", now)):
+        of.pods.put(each)
+    assert (await gathered(of))["scoring"].pull_secrets == PullSecrets(declared={}, added={"new": ("given",)})
+    of.workloads["Deployment"].put(newer(controller("Deployment", "scoring", None, "written", "second")))
+    assert (await gathered(of))["scoring"].pull_secrets.declared == {"Deployment/scoring": ("written", "second")}
+
+
+def newer(of: Json) -> Json:
+    return of | {"metadata": of["metadata"] | {"resourceVersion": "2"}}

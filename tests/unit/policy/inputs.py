@@ -12,7 +12,7 @@ from aiqms.api.clearance import Entry, Orphan
 from aiqms.api.deployment import RiskClass
 from aiqms.api.procedure import OnChange, OnLapse
 from aiqms.policy.decide import decide
-from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, Record, WorkloadFacts
+from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, PullSecrets, Record, WorkloadFacts
 from aiqms.policy.procedures import term
 from tests.unit.policy.given import CURRENT, HEX, change, day, fed, fingerprint, given, pod, procedure, record, spec, template, workload
 
@@ -22,6 +22,10 @@ ROLES = ("model-owner", "risk-manager", "r" * 63)
 WORDS = st.sampled_from(["v1", "v2", "v3"])
 GRACES = st.sampled_from([None, None, "5s", "9d", "40d", "99999d"])
 EXPIRES = st.sampled_from([None, None, "2027-01-20T00:00:00Z", "2027-02-10T00:00:00.000000001+23:59", "1000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+SUPPLIES = st.sampled_from([  # half of them ask nothing, so that what is asked hides nothing else
+    None, None, None, {"model": "Declared"}, {"model": "Bound", "pinnedImages": "Required"}, {"registries": ["bank.example/*"], "pullSecrets": ["puller"]},
+])  # fmt: skip
+PULL_SECRETS = st.sampled_from([PullSecrets(), PullSecrets({"Deployment/credit-scoring": ("other",)}, {"a": ("puller", "other")})])
 NAMES = ("credit-scoring", "n" * 253)
 
 
@@ -47,6 +51,7 @@ def procedures(draw: st.DrawFn, name: str, odd: Collection[str]) -> Procedure:
         revision=draw(st.integers(1, 2)),
         inputs={"secrets": draw(st.sampled_from(["Rotatable", "Frozen"]))},
         reviewBy=draw(st.sampled_from([None, "2027-01-15T00:00:00Z"])),
+        supply=draw(SUPPLIES),
     )
 
 
@@ -138,6 +143,7 @@ def bare(draw: st.DrawFn) -> Input:
         orphan=draw(st.sampled_from([None, None, Orphan(since=day(1)), Orphan(since=day(1), stop_at=day(20))])),
         governed="ungoverned" not in odd,
         unreadable="configmaps/a could not be read" if "unreadable" in odd else "",
+        pull_secrets=draw(PULL_SECRETS),
         clearance_bytes=draw(st.sampled_from([800_000, 2_000_000])) if "full" in odd else 0,
     )
 

@@ -7,10 +7,13 @@ from datetime import datetime
 
 import pytest
 
-from aiqms.api.deployment import Condition, PodCounts, RoleApprovals, Serving, Summary
+from aiqms.api.conditions import Reason
+from aiqms.api.deployment import Condition, PodCounts, Result, RoleApprovals, Serving, Summary
 from aiqms.api.values import FOREVER
+from aiqms.policy.checks import row
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Broken, Input, Told
+from aiqms.policy.status import family_conditions
 from tests.unit.policy.given import HEX, after, approve, change, day, fed, fingerprint, given, pod, procedure, ready, reject, spec, workload
 
 APPROVED = given(approve("alice"), procedures=[procedure(valid_for="90d")], pods=[pod("old")], generation=7)
@@ -63,7 +66,7 @@ def test_ready_says_what_to_mend_first(of: Input, says: tuple[str, str, str]) ->
     assert ready(decide(of, day(3))) == (status, reason, message.replace("{s}", fingerprint(of)[:15]))
 
 
-CONDITIONS: dict[str, tuple[Input, dict[str, tuple[str, str]]]] = {
+CONDITIONS: dict[str, tuple[Input, dict[str, tuple[str, str]]]] = {  # SupplyVerified where it is not True
     "cleared": (APPROVED, {"Ready": ("True", "Approved"), "Approved": ("True", "Approved")}),
     "waiting is in progress": (
         given(), {"Ready": ("False", "ApprovalMissing"), "Approved": ("False", "ApprovalMissing"), "Reconciling": ("True", "ApprovalMissing")}
@@ -73,7 +76,8 @@ CONDITIONS: dict[str, tuple[Input, dict[str, tuple[str, str]]]] = {
     ),
     "another model is stalled, though approved": (
         given(approve("alice"), workloads=[workload(model=HEX["2"])]),
-        {"Ready": ("False", "ModelMismatch"), "Approved": ("True", "Approved"), "Stalled": ("True", "ModelMismatch")},
+        {"Ready": ("False", "ModelMismatch"), "Approved": ("True", "Approved"), "Stalled": ("True", "ModelMismatch"),
+         "SupplyVerified": ("False", "ModelMismatch")},
     ),
     "retired is at rest": (
         given(approve("alice"), of=spec(lifecycle="Retired")), {"Ready": ("False", "Retired"), "Approved": ("True", "Approved")}
@@ -91,7 +95,39 @@ CONDITIONS: dict[str, tuple[Input, dict[str, tuple[str, str]]]] = {
 
 @pytest.mark.parametrize(("of", "says"), CONDITIONS.values(), ids=CONDITIONS.keys())
 def test_conditions(of: Input, says: dict[str, tuple[str, str]]) -> None:
-    assert {c.type: (c.status, c.reason) for c in decide(of, day(3)).status.conditions} == says
+    judged = {} if isinstance(of.spec, Broken) else {"SupplyVerified": ("True", "ControlsHold")}
+    assert {c.type: (c.status, c.reason) for c in decide(of, day(3)).status.conditions} == judged | says
+
+
+FAMILIES: dict[str, tuple[list[tuple[str, str, Reason]], list[tuple[str, str, str, str]]]] = {
+    "none of either": ([("workload/Job/a", "Fail", Reason.WORKLOAD_MISSING)], []),
+    "all pass": (
+        [("supply/model", "Pass", Reason.MODEL_BOUND), ("supply/registries", "Pass", Reason.REGISTRIES_ALLOWED)],
+        [("SupplyVerified", "True", "ControlsHold", "2 of 2 controls hold")],
+    ),
+    "one warns": (
+        [("supply/model", "Warn", Reason.MODEL_DECLARED_NOWHERE), ("supply/registries", "Pass", Reason.REGISTRIES_ALLOWED)],
+        [("SupplyVerified", "True", "ModelNotDeclared", "1 of 2 controls holds; supply/model warns: said of supply/model")],
+    ),
+    "the first that fails is named, whatever else could not be looked at": (
+        [("access/a", "Error", Reason.INPUT_UNREADABLE), ("access/b", "Fail", Reason.REVIEW_DUE), ("access/c", "Fail", Reason.REVIEW_OVERDUE)],
+        [("AccessEnforced", "False", "ReviewDue", "said of access/b")],
+    ),
+    "what could not be looked at is not known": (
+        [("access/a", "Pass", Reason.REVIEW_IN_TIME), ("access/b", "Warn", Reason.REVIEW_DUE), ("access/c", "Error", Reason.INPUT_UNREADABLE)],
+        [("AccessEnforced", "Unknown", "InputUnreadable", "said of access/c")],
+    ),
+    "nor is what was left out": (
+        [("supply/model", "Skip", Reason.WORKLOAD_MISSING), ("access/a", "Pass", Reason.REVIEW_IN_TIME)],
+        [("SupplyVerified", "Unknown", "WorkloadMissing", "said of supply/model"), ("AccessEnforced", "True", "ControlsHold", "1 of 1 control holds")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "says"), FAMILIES.values(), ids=FAMILIES.keys())
+def test_a_family_of_controls_has_a_condition_while_there_is_one(rows: list[tuple[str, str, Reason]], says: list[tuple[str, str, str, str]]) -> None:
+    made = [row(id_, Result(result), reason, f"said of {id_}") for id_, result, reason in rows]
+    assert [(s.type, s.status, s.reason, s.message) for s in family_conditions(made)] == says
 
 
 def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
