@@ -115,7 +115,8 @@ def listed(kind: str) -> str:
 
 
 # The normal form of a pod that the API server has defaulted, as one plain map. Read it beside normal.py. variables.tokens: names of the injected token volumes
-TOKENS = f"object.spec.?volumes.orValue([]).filter(v, has(v.projected) && v.projected == {literal(TOKEN)}).map(v, v.name)"
+AUTOMOUNTED = "object.spec.?automountServiceAccountToken.orValue(true)"  # else no token was injected, and a copy of one is somebody's own
+TOKENS = f"object.spec.?volumes.orValue([]).filter(v, {AUTOMOUNTED} && has(v.projected) && v.projected == {literal(TOKEN)}).map(v, v.name)"
 INJECTED = f"m.mountPath == '{TOKEN_PATH}' && m.name in variables.tokens && m.?readOnly.orValue(false) && dyn(m).size() == 3"
 CONTAINER = f"""{{
     'fields': dyn(dyn(c).transformMap(f, y, !(f in {names(CONTAINER_APART)}), y)),

