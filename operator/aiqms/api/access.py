@@ -30,9 +30,9 @@ class Peer(Model):
 
 
 class Destination(Model):
-    """Where pods may connect to: pods of a namespace, or addresses; without ports any port."""
+    """Where pods may connect to: pods of a namespace, or addresses; TCP, at these ports; without ports any port of any protocol."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["namespace"]}, {"required": ["cidr"]}]})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["namespace"]}, {"required": ["cidr"], "not": {"required": ["podSelector"]}}]})
 
     namespace: Namespace | None = None
     pod_selector: LabelSelector | None = None
@@ -48,7 +48,7 @@ class Endpoint(Model):
 
 
 class RegisteredAccess(Model):
-    """Who may reach the pods, at which ports, where they may connect to beside DNS, and by which objects they are reached."""
+    """Who may reach the pods, at which TCP ports, where they may connect to beside DNS, and by which objects they are reached. Without ports nobody may."""
 
     clients: Annotated[list[Peer], Field(max_length=64)] = []
     ports: Ports = []

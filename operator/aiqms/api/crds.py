@@ -218,6 +218,8 @@ def _inlined(schema: Any, defs: Json) -> Any:
 
 def _object(schema: Json, defs: Json) -> Json:
     kept = {k: v for k, v in schema.items() if k not in (*_DROPPED, "$defs", "properties", "items")}
+    if "const" in schema:
+        kept["enum"] = [schema["const"]]
     if not kept.get("default") or isinstance(kept["default"], dict):
         kept.pop("default", None)  # an absent value means the same; the models know it
     if "properties" in schema:

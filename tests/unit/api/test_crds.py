@@ -33,6 +33,9 @@ REQUIRED = {
         "spec.emergency": ["roles", "maxDuration", "reviewWithin"],
         "spec.emergency.obligations[]": ["framework", "id"],
         "spec.responsibilities[]": ["duty", "role"],
+        "spec.access.monitoring[]": ["namespace"],
+        "spec.access.monitoring[].podSelector.matchExpressions[]": ["key", "operator"],
+        "spec.access.obligations[]": ["framework", "id"],
     },
     "AIModelDeployment": {
         "": ["spec"],
@@ -41,6 +44,9 @@ REQUIRED = {
         "spec.model": ["name", "version", "uri", "digest"],
         "spec.datasets[]": ["name", "version", "use", "classification", "digest"],
         "spec.workloads[]": ["apiVersion", "kind", "name"],
+        "spec.access.clients[]": ["namespace"],
+        "spec.access.clients[].podSelector.matchExpressions[]": ["key", "operator"],
+        "spec.access.egress[].podSelector.matchExpressions[]": ["key", "operator"],
     },
     "ApprovalRecord": {"": ["spec"], "spec": ["deployment", "role", "decision"], "spec.approver": ["username"]},  # and subject, by a rule
     "Clearance": {"": ["spec"]},
