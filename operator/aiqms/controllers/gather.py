@@ -15,6 +15,7 @@ from aiqms.cluster.inputs import SECRETS, InputReader
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, PodSeen, RecordSeen, WorkloadSeen
 from aiqms.gate.difference import differences
 from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, Record, WorkloadFacts
+from aiqms.policy.networks import Network
 from aiqms.policy.procedures import applies
 
 _SHOWN = 3  # differences of a pod from its template that a message names
@@ -129,8 +130,21 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         stop_roles=_stop_roles(applying) or _stop_roles(_everywhere(view.caches)),
         editors=seen.editors,
         clearance_bytes=view.clearance.size if view.clearance else 0,
+        network=_network(view, name, seen, found.values()),
         before=seen.status,
     )
+
+
+def _network(view: _View, name: str, seen: DeploymentSeen, workloads: Iterable[WorkloadSeen | PodSeen | None]) -> Network:
+    """Of its pods' labels those that its workloads give, and those that its pods bear, which controllers and people add to."""
+    shapes = [*(w.shape for w in workloads if w), *(pod.shape for _, pod in view.pods.get(name, ()))]
+    labels: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
+    for shape in shapes:
+        if shape.label == name:
+            borne = shape.pod["metadata"].get("labels") or {}
+            labels[frozenset(borne.items())] = borne
+    policies = tuple(p for _, p in sorted(view.caches.network_policies.within(view.namespace)))
+    return Network(owner=seen.uid, policies=policies, labels=tuple(labels.values()))
 
 
 def _broken_records(view: _View, deployment: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiqms.policy import accountability, checks
+from aiqms.policy import accountability, checks, network
 from aiqms.policy.checks import Check, Facts, Row
 
 CHAIN: list[Check] = [
@@ -15,6 +15,8 @@ CHAIN: list[Check] = [
     checks.inputs,
     checks.model,
     checks.room,
+    network.network,
+    network.network_unverified,
     accountability.emergency,
     accountability.editors,
     checks.approvals,

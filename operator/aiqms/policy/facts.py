@@ -12,6 +12,7 @@ from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Workload
 from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
+from aiqms.policy.networks import Network
 
 ABSENT = "absent"  # the digest of an input that does not exist
 
@@ -114,6 +115,7 @@ class Input:
     clearance_bytes: int = 0
     stop_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     editors: tuple[str, ...] = ()
+    network: Network = field(default_factory=Network)
 
     @property
     def people(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from aiqms.policy.approvals import Quorum
 from aiqms.policy.checks import Facts, Row
 from aiqms.policy.clearing import Kept, is_live
 from aiqms.policy.facts import Input, Procedure, Told
+from aiqms.policy.networks import policy_name
 from aiqms.policy.subject import changed, digest
 from aiqms.policy.words import moment, plural, short
 
@@ -192,7 +193,7 @@ def told(given: Input, now: DeploymentStatus) -> tuple[Told, ...]:
     help_ = f" (kubectl qms explain aimd/{given.name} -n {given.namespace})"
     return tuple(
         Told(t.kind, t.reason, _within(t.note, NOTE - len(help_)) + (help_ if t.kind == "Warning" else ""))
-        for t in (*_turn(given, now), *_ahead(given, now), *_revised(given, now))
+        for t in (*_turn(given, now), *_ahead(given, now), *_revised(given, now), *_restored(given))
     )
 
 
@@ -231,6 +232,11 @@ def _revised(given: Input, now: DeploymentStatus) -> list[Told]:
     came = [f"QMSProcedure {p.name}, revision {p.revision}, applies from now on" for p in now.procedures if p.name not in known]
     gone = [f"QMSProcedure {name}, revision {p.revision}, applies no more" for name, p in known.items() if name not in applying]
     return [*changed_, *(Told("Warning", Reason.PROCEDURE_CHANGED, said) for said in (*came, *gone))]
+
+
+def _restored(given: Input) -> list[Told]:
+    done = given.network.restored
+    return [Told("Warning", Reason.NETWORK_POLICY_RESTORED, f"NetworkPolicy {policy_name(given.name)} {done}, and was put right")] if done else []
 
 
 def _revision(before: ProcedureSeen, now: ProcedureSeen) -> Told:
