@@ -39,13 +39,13 @@ class Probing:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._first()
+        await self.first()
         self.begun.set()
         while True:
             await asyncio.sleep(PROBE_EVERY)
             await self.once()
 
-    async def _first(self) -> None:
+    async def first(self) -> None:
         """Until something can be said, a few times."""
         await self.once()
         for pause in _AT_START:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from aiqms.api.values import Json
 from aiqms.policy.networks import Contest, Failing, Stored
 
-REPAIRS, WINDOW = 5, timedelta(minutes=1)  # so many within that time; after a quiet time of that length it is tried again
+REPAIRS, WINDOW = 5, timedelta(minutes=1)  # so many within that time; after a quiet time of that length it is tried once more
 _SOMEBODY = "somebody"
 
 
@@ -16,7 +16,8 @@ _SOMEBODY = "somebody"
 class Guard:
     """What the leader remembers of one of its own NetworkPolicies. written: as it was last written; uid, version: of the object last seen.
 
-    repairs: when it was put right, of late; changed: when somebody else last changed it; contested: nothing is written meanwhile.
+    repairs: when it was put right, of late; changed: when it was last found changed, or tried again; contested: until it is seen as it has to be.
+    trial: though contested, it is written once more now.
     """
 
     written: Json | None = None
@@ -25,26 +26,27 @@ class Guard:
     repairs: tuple[datetime, ...] = ()
     changed: datetime | None = None
     contested: bool = False
+    trial: bool = False
     failing: Failing | None = None
 
 
 def looked(guard: Guard, own: Stored | None, now: datetime, *, right: bool) -> Guard:
-    """After a look at the object, which is right or not. A contest begins with one repair too many, and ends once nobody has changed it for a while."""
+    """After a look at the object, which is right or not. A contest begins with one repair too many; then it is tried again after each quiet minute."""
     version = own.version if own else ""
-    changed = now if version != guard.version else guard.changed
     repairs = tuple(at for at in guard.repairs if now < at + WINDOW)
-    quiet = changed is None or changed + WINDOW <= now
-    contested = not right and (not quiet if guard.contested else len(repairs) >= REPAIRS)
-    if guard.contested and not contested:
-        repairs = ()
-    seen = replace(guard, version=version, changed=changed, repairs=repairs, contested=contested)
-    return replace(seen, failing=None) if right else seen
+    if right:
+        return replace(guard, version=version, repairs=() if guard.contested else repairs, contested=False, trial=False, failing=None)
+    begins = not guard.contested and len(repairs) >= REPAIRS
+    changed = now if begins or guard.changed is None or version != guard.version else guard.changed
+    contested = guard.contested or begins
+    return replace(guard, version=version, repairs=repairs, changed=changed, contested=contested, trial=contested and changed + WINDOW <= now)
 
 
 def wrote(guard: Guard, answer: Stored, written: Json, now: datetime, *, repair: bool) -> Guard:
     """After a write of the operator's own, which is nobody's change."""
     repairs = (*guard.repairs, now) if repair else guard.repairs
-    return replace(guard, written=written, uid=answer.uid, version=answer.version, repairs=repairs, failing=None)
+    changed = now if guard.contested else guard.changed
+    return replace(guard, written=written, uid=answer.uid, version=answer.version, repairs=repairs, changed=changed, trial=False, failing=None)
 
 
 def failed(guard: Guard, why: str, now: datetime) -> Guard:
@@ -58,6 +60,6 @@ def contest(guard: Guard, own: Stored | None) -> Contest | None:
         return Contest(own.changer or _SOMEBODY)
     if own and own.appliers:
         return Contest(own.appliers[0])
-    if guard.contested:
+    if guard.contested and not guard.trial:
         return Contest((own.changer if own else "") or _SOMEBODY, guard.changed + WINDOW if guard.changed else None)
     return None

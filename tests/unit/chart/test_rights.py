@@ -63,6 +63,7 @@ def test_the_operator_may_do_exactly_this(render: Render) -> None:
         "cronjobs.batch": SEEN,
         "resourceclaims.resource.k8s.io": READ,
         "resourceclaimtemplates.resource.k8s.io": READ,
+        "networkpolicies.networking.k8s.io": SEEN | {"create", "patch", "delete"},
         "events.events.k8s.io": {"create"},
     }
     assert rights(one(render(), "Role", "aiqms-operator")) == {

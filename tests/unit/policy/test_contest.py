@@ -57,6 +57,18 @@ def test_it_is_taken_up_again_a_minute_after_the_last_change() -> None:
     assert contest(looked(guard, changed(100), second(66), right=False), changed(100)) is None
 
 
+def test_after_a_trial_that_did_not_help_it_is_left_for_another_minute() -> None:
+    guard = looked(looked(fought(REPAIRS), changed(100), second(6), right=False), changed(100), second(66), right=False)
+    guard = wrote(guard, changed(101), {}, second(66), repair=True)
+    assert contest(looked(guard, changed(101), second(67), right=False), changed(101)) == Contest("kubectl-patch", second(126))
+
+
+def test_after_a_trial_that_helped_it_counts_anew() -> None:
+    guard = looked(looked(fought(REPAIRS), changed(100), second(6), right=False), changed(100), second(66), right=False)
+    guard = looked(wrote(guard, changed(101), {}, second(66), repair=True), changed(101), second(67), right=True)
+    assert contest(looked(guard, changed(102), second(68), right=False), changed(102)) is None
+
+
 def test_the_contest_is_over_when_the_other_put_it_right() -> None:
     guard = looked(fought(REPAIRS), changed(100), second(6), right=False)
     assert contest(looked(guard, changed(101), second(7), right=True), changed(101)) is None
@@ -95,8 +107,7 @@ def test_a_failure_counts_from_the_first_try_and_ends_with_a_write_or_a_look() -
 
 @settings(deadline=None, max_examples=100, derandomize=True)
 @for_all(st.lists(st.floats(0.01, 30), min_size=1, max_size=80))
-def test_however_often_it_is_changed_no_minute_has_more_than_five_repairs_and_one(pauses: list[float]) -> None:
-    """One more, for a contest that ends by a quiet minute begins a new count."""
+def test_however_often_it_is_changed_no_minute_has_more_than_five_repairs(pauses: list[float]) -> None:
     guard, now, writes = wrote(Guard(), OURS, {}, second(0), repair=False), 0.0, list[datetime]()
     for n, pause in enumerate(pauses):
         now += pause

@@ -158,7 +158,7 @@ def _peer(peer: Json, packet: Packet) -> bool:
 def _port(port: Json, packet: Packet) -> bool:
     if port.get("protocol", "TCP") != packet.protocol:
         return False
-    return "port" not in port or port["port"] <= packet.port <= port.get("endPort", port["port"])
+    return "port" not in port or packet.port in range(port["port"], int(port.get("endPort") or port["port"]) + 1)
 
 
 def selectors(values: Mapping[str, tuple[str, ...]]) -> st.SearchStrategy[Json]:
