@@ -14,6 +14,7 @@ from aiqms.api.values import Json
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input, Procedure
 from aiqms.policy.procedures import applies
+from tests.unit.api import network_cases
 from tests.unit.api.test_crds import schema, walked
 from tests.unit.policy.given import HEX, after, approve, change, day, given, pod, procedure, record, reject, spec, withdraw, workload
 from tests.unit.policy.people import GLASS, breaks, emergency, review, stop, under
@@ -134,6 +135,7 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "emergency.obligations[].id": of_glass(obligations=OTHERS["id"]),
         "responsibilities[].duty": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"duty": "DataGovernance"}])),
         "responsibilities[].role": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"role": "model-owner"}])),
+        **network_cases.PROCEDURE,
     },
     "AIModelDeployment": {
         "intendedPurpose": of_deployment(intended_purpose=("score credit", "score mortgages")),
@@ -152,6 +154,7 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "workloads[].kind": of_workload("Deployment/a", "StatefulSet/a"),
         "workloads[].name": of_workload("Deployment/a", "Deployment/b"),
         "lifecycle": of_deployment(lifecycle=("Active", "Retired")),
+        **network_cases.DEPLOYMENT,
     },
     "ApprovalRecord": {
         "deployment": of_record(withdraw("alice", "no-such"), record("Withdraw", "alice", "model-owner", 0, withdraws="no-such", deployment="other")),

@@ -13,6 +13,7 @@ from aiqms.policy.decide import decide
 from aiqms.policy.facts import Broken, Input
 from aiqms.policy.network import Kept, Unwanted, as_wanted, wanted
 from aiqms.policy.networks import MAX_AGE, PATIENCE, Contest, Failing, Outcome, remembered
+from tests.unit.api.network_cases import DEPLOYMENT, PROCEDURE
 from tests.unit.policy.given import after, change, cleared, controls, day, given, procedure, ready, template, workload
 from tests.unit.policy.networks import LABELS, OWN, PORTAL, approved, clients, in_place, object_of, peers, probed, reached, stored
 
@@ -333,6 +334,13 @@ def test_each_procedure_that_asks_has_its_rows() -> None:
         ("p", "access/network", ["eu-ai-act 15(5)"]), ("q", "access/network", []),
         ("p", "access/network-enforced", ["eu-ai-act 15(5)"]), ("q", "access/network-enforced", []),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [*PROCEDURE.values(), *DEPLOYMENT.values()], ids=[*PROCEDURE, *DEPLOYMENT])
+def test_each_field_changes_what_the_rows_say(case: tuple[Input, Input, float]) -> None:
+    """Beyond invariant 10, which a changed digest of the procedure's part would satisfy alone."""
+    one, two = ([c for c in decide(of, day(1)).status.controls if c.id.startswith("access/")] for of in case[:2])
+    assert one != two
 
 
 def test_an_event_says_who_changed_it() -> None:
