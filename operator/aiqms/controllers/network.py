@@ -35,12 +35,14 @@ class Probing:
     dial: Callable[[datetime], Awaitable[Probe]] | None
     changed: Callable[[], None]
     current: Probe | None = None
-    begun: asyncio.Event = field(default_factory=asyncio.Event)  # nothing is decided before
+    begun: asyncio.Event = field(default_factory=asyncio.Event)  # until then what the leader before found counts
 
     async def run(self) -> None:
         """Until cancelled."""
         await self.first()
         self.begun.set()
+        if self.dial:
+            self.changed()
         while True:
             await asyncio.sleep(PROBE_EVERY)
             await self.once()
@@ -77,13 +79,15 @@ class Networks:
 
     async def settle(self, namespace: str, facts: Gathered, now: datetime) -> tuple[Gathered, Exception | None]:
         """The facts with the network as it is now, and what kept a write from being made, which is to be raised once all else is done."""
-        await self.probing.begun.wait()
         for key in [k for k in self.guards if k[0] == namespace and k[1] not in map(policy_name, facts.registered)]:
             del self.guards[key]
         settled = {name: await self._settled(given, now) for name, given in facts.registered.items()}
         failures = [await self._left_over(namespace, settled), *(self._failure(namespace, name) for name in settled)]
-        probed = {name: replace(given, network=replace(given.network, probe=self.probing.current)) for name, given in settled.items()}
+        probed = {name: replace(given, network=self._probed(given.network)) for name, given in settled.items()}
         return replace(facts, registered=probed), next((f for f in failures if f), None)
+
+    def _probed(self, network: Network) -> Network:
+        return replace(network, probe=self.probing.current, pending=not self.probing.begun.is_set())
 
     def _failure(self, namespace: str, name: str) -> Exception | None:
         guard = self.guards.get((namespace, policy_name(name)))

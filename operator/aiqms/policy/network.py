@@ -264,7 +264,14 @@ def _at(ports: Sequence[Json] | None) -> str:
 
 def network_unverified(facts: Facts) -> list[Row]:
     """access.networkUnverified: that the cluster enforces NetworkPolicies is found out by a real probe, or said to be unknown; never assumed."""
-    return [_verified(p, facts.given.network.probe, facts.now) for p in _asking(facts.procedures)]
+    of = facts.given.network
+    return [(_as_before(p, facts) if of.pending else None) or _verified(p, of.probe, facts.now) for p in _asking(facts.procedures)]
+
+
+def _as_before(procedure: Procedure, facts: Facts) -> Row | None:
+    """What the leader before found counts for the seconds that the first probe of the next one takes."""
+    found = next((c for c in facts.given.before.controls if (c.id, c.procedure) == (ENFORCED, procedure.name)), None)
+    return row(ENFORCED, found.result, Reason(found.reason), found.message, procedure=procedure, serves=_obligations(procedure)) if found else None
 
 
 def _verified(procedure: Procedure, probe: Probe | None, now: datetime) -> Row:

@@ -85,6 +85,7 @@ class Network:
     """Of one deployment. owner: uid of its register entry; policies: all of the namespace; labels: those of its pods, each set once.
 
     restored: what somebody did to the operator's own that was put right just now, in words for an event. probe: None where none is set up.
+    pending: a new leader has not made its first one.
     """
 
     owner: str = ""
@@ -94,6 +95,7 @@ class Network:
     failing: Failing | None = None
     restored: str = ""
     probe: Probe | None = None
+    pending: bool = False
 
     def named(self, name: str) -> Stored | None:
         """The policy of this name."""

@@ -252,7 +252,7 @@ async def test_a_write_that_fails_is_said_and_tried_again(place: Place) -> None:
     assert [done, place.failure] == [None, None]
 
 
-async def test_nothing_is_decided_before_the_first_probe() -> None:
+async def test_a_new_leader_tries_again_where_its_first_probe_says_nothing() -> None:
     asked: list[datetime] = []
 
     async def silent_then_enforced(now: datetime) -> Probe:
@@ -263,6 +263,13 @@ async def test_nothing_is_decided_before_the_first_probe() -> None:
     probing = Probing(silent_then_enforced, lambda: told.append(probing.current))
     await probing.first()
     assert (len(asked), [p.outcome for p in told if p]) == (2, [Outcome.SILENT, Outcome.ENFORCED])
+
+
+async def test_what_the_leader_before_found_counts_until_the_first_probe(place: Place) -> None:
+    place.networks.probing.begun.clear()
+    assert (await place.pass_()).network.pending
+    place.networks.probing.begun.set()
+    assert not (await place.pass_()).network.pending
 
 
 async def test_an_answer_that_changes_nothing_wakes_nobody() -> None:

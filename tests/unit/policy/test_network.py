@@ -281,6 +281,15 @@ CASES = {
         ("Error", "EnforcementNotVerified", "enforcement not verified: the last network probe is older than 15 minutes: look at the operator's log"),
         ENFORCED, day(1) + MAX_AGE,
     ),
+    "enforcement: before the first probe of a new leader, it was verified": Case(
+        replace(after(in_place(approved(), probe=probed(Outcome.ENFORCED, 0.5)), day(0.5)), network=in_place(approved(), pending=True).network),
+        ("Pass", "EnforcementVerified", "a probe found that this cluster's network enforces NetworkPolicies on incoming connections"), ENFORCED,
+    ),
+    "enforcement: before the first probe of a new leader, and never judged": Case(
+        in_place(approved(clients(networkUnverified="Refused")), pending=True),
+        ("Error", "EnforcementNotVerified", "enforcement not verified: no probe is set up: the platform team sets networkProbe.enabled in the chart's values, "
+         "or the procedure says networkUnverified: Warned"), ENFORCED,
+    ),
     "enforcement: missing, which no procedure takes for a warning": Case(
         in_place(approved(), probe=probed(Outcome.OPEN, 1)),
         fail("EnforcementMissing", "a probe reached a pod that a NetworkPolicy shuts off, so this cluster's network does not enforce them: "
