@@ -57,7 +57,7 @@ def failed(guard: Guard, why: str, now: datetime) -> Guard:
 def contest(guard: Guard, own: Stored | None) -> Contest | None:
     """Who else writes the object, and keeps the operator from it: whoever made it, applies it, or changed it too often."""
     if own and not own.ours and own.uid != guard.uid:
-        return Contest(own.changer or _SOMEBODY)
+        return Contest(own.changer or _SOMEBODY, theirs=True)
     if own and own.appliers:
         return Contest(own.appliers[0])
     if guard.contested and not guard.trial:

@@ -194,7 +194,9 @@ def _contested(of: Judged) -> Said | None:
     found = of.network.contest
     if found is None:
         return None
-    if found.until:
+    if found.theirs:
+        how = f"{found.manager} made an object of that name, which bears no mark of the operator: delete it"
+    elif found.until:
         how = f"{found.manager} changed it more than 5 times in a minute, so it is left alone until nobody has for a minute: keep {found.manager} from it"
     else:
         how = f"{found.manager} applies it too, so it is left alone: take that name out of what {found.manager} applies, then delete the object"

@@ -38,10 +38,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class Contest:
-    """Somebody else writes the operator's NetworkPolicy. until: when it is tried again, None while that one is there."""
+    """Somebody else writes the operator's NetworkPolicy. until: when it is tried again, None while that one is there. theirs: it never was the operator's."""
 
     manager: str
     until: datetime | None = None
+    theirs: bool = False
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ async def test_somebody_elses_object_of_that_name_is_neither_written_nor_deleted
     place.seen(manager="kubectl-create")
     place.seen("aiqms-other", manager="kubectl-create")
     of = await place.pass_()
-    assert (place.writes, of.network.contest) == ([], Contest("kubectl-create"))
+    assert (place.writes, of.network.contest) == ([], Contest("kubectl-create", theirs=True))
 
 
 async def test_it_goes_when_no_procedure_asks_any_more(place: Place) -> None:

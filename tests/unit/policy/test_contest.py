@@ -91,7 +91,7 @@ def test_who_applies_it_too_is_named_at_once() -> None:
 
 
 def test_an_object_of_somebody_else_by_that_name_is_not_written() -> None:
-    assert contest(Guard(), replace(OURS, ours=False, changer="kubectl-create")) == Contest("kubectl-create")
+    assert contest(Guard(), replace(OURS, ours=False, changer="kubectl-create")) == Contest("kubectl-create", theirs=True)
 
 
 def test_one_that_lost_every_mark_is_still_the_one_that_was_written() -> None:

@@ -209,6 +209,11 @@ CASES = {
         fail("NetworkPolicyContested", f"NetworkPolicy {OWN} is not as it has to be; argocd applies it too, so it is left alone: "
              "take that name out of what argocd applies, then delete the object; the operator then makes it anew"),
     ),
+    "contested by one whose object it is": Case(
+        in_place(approved(), contest=Contest("kubectl-create", theirs=True)),
+        fail("NetworkPolicyContested", f"NetworkPolicy {OWN} is not as it has to be; kubectl-create made an object of that name, "
+             "which bears no mark of the operator: delete it; the operator then makes it anew"),
+    ),
     "contested by one who keeps changing it": Case(
         in_place(approved(), contest=Contest("kubectl-patch", day(2))),
         fail("NetworkPolicyContested", f"NetworkPolicy {OWN} is not as it has to be; kubectl-patch changed it more than 5 times in a minute, "
