@@ -5,6 +5,7 @@ No network plugin runs here: what is shown is what the API server stores and wha
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from aiqms.probe import said
 from tests.e2e.given import NAME, Place, placed
 from tests.testbed.api import Json
 from tests.testbed.cluster import Cluster
@@ -437,7 +439,7 @@ def probed(cluster: Cluster, *, shut: bool) -> Iterator[None]:
             stack.enter_context(reporting(port, dead))
         else:
             stack.enter_context(Server(other, f"{HOST}:{port}").running())
-        time.sleep(2)  # a server starts, and reports every second
+        eventually(lambda: len(asyncio.run(said(HOST, port, "ask who"))) == 3, within=20, what="one has reported to the other", ignoring=(OSError,))
         stack.enter_context(other_operator(cluster, port))
         yield
 
