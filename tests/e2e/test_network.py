@@ -163,10 +163,10 @@ class TestMade:
 
     def test_what_the_api_server_refuses_is_said(self, place: Place) -> None:
         place.govern(access=WARNED)
-        place.register(access={"egress": [{"cidr": "1.2.3.4/99"}]})
+        place.register(access={"egress": [{"namespace": "features", "podSelector": {"matchLabels": {"-no-label": "x"}}}]})
         message = await_row(place, "NetworkPolicyMissing")
         assert message.startswith(f"NetworkPolicy {OWN} could not be written: 422 Invalid: ")
-        assert "1.2.3.4/99" in message
+        assert "-no-label" in message
 
     def test_in_audit_none_is_made_and_what_would_be_is_said(self, place: Place) -> None:
         place.govern(access=WARNED, enforcement="Audit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from aiqms.api.selectors import LabelSelector
 from aiqms.api.values import Duration, Line, Model, Namespace, ObjectName, Obligations, RoleSet
@@ -31,8 +31,6 @@ class Peer(Model):
 
 class Destination(Model):
     """Where pods may connect to: pods of a namespace, or addresses; TCP, at these ports; without ports any port of any protocol."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["namespace"]}, {"required": ["cidr"], "not": {"required": ["podSelector"]}}]})
 
     namespace: Namespace | None = None
     pod_selector: LabelSelector | None = None
