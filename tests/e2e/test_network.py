@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pytest
 
 from aiqms.probe import said
-from tests.e2e.given import NAME, Place, placed
+from tests.e2e.given import NAME, Place, placed, refused
 from tests.testbed.api import Json
 from tests.testbed.cluster import Cluster
 from tests.testbed.embedded import HOST, free_ports
@@ -167,6 +167,19 @@ class TestMade:
         message = await_row(place, "NetworkPolicyMissing")
         assert message.startswith(f"NetworkPolicy {OWN} could not be written: 422 Invalid: ")
         assert "-no-label" in message
+
+    @pytest.mark.parametrize(
+        ("destination", "words"),
+        [
+            ({"ports": [443]}, "give one of the two"),
+            ({"namespace": "a", "cidr": "10.0.0.0/8"}, "give one of the two"),
+            ({"cidr": "10.0.0.0/8", "podSelector": {}}, "leave it out beside cidr"),
+            ({"cidr": "1.2.3.4/99"}, "write one such as 10.20.0.0/16"),
+        ],
+    )
+    def test_a_destination_that_is_none_is_refused(self, place: Place, destination: Json, words: str) -> None:
+        with refused(words, code=422):
+            place.register(access={"egress": [destination]})
 
     def test_in_audit_none_is_made_and_what_would_be_is_said(self, place: Place) -> None:
         place.govern(access=WARNED, enforcement="Audit")

@@ -38,6 +38,7 @@ NOTE = 1000  # bytes of an event's note, of which the API server takes 1024
 NOTICES = ("1d", "7d", "14d")  # how long before its end a permission is announced to lapse
 _WORST = (Reason.REVIEW_OVERDUE, Reason.EMERGENCY_IN_FORCE, Reason.REVIEW_PENDING)
 _STALLED = {Reason.PROHIBITED, Reason.REJECTED, Reason.MODEL_MISMATCH, Reason.WORKLOAD_CLAIMED, Reason.INVALID, Reason.STOPPED, Reason.REVIEW_OVERDUE}
+_STALLED |= {Reason.NETWORK_POLICY_CONTESTED, Reason.NETWORK_POLICY_OPENS_MORE, Reason.HOST_NETWORK, Reason.ENFORCEMENT_MISSING}
 
 
 def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> DeploymentStatus:

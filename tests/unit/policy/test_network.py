@@ -324,6 +324,12 @@ def test_nothing_new_is_cleared_on_the_strength_of_a_policy_that_is_being_put_ba
     assert "v2" not in cleared(found, day(1))
 
 
+def test_kstatus_is_told_whether_waiting_mends_it() -> None:
+    missing, opened = (decide(of, day(1)).status.conditions for of in (approved(), in_place(approved(), OPEN)))
+    assert [c.type for c in missing if c.status == "True" and c.reason == "NetworkPolicyMissing"] == ["Reconciling"]
+    assert [c.type for c in opened if c.status == "True" and c.reason == "NetworkPolicyOpensMore"] == ["Stalled"]
+
+
 @pytest.mark.parametrize("kind", ["opens more", "contested", "enforcement missing"])
 def test_what_fails_lapses_what_runs_as_on_lapse_says(kind: str) -> None:
     of = serving(approved())
