@@ -21,6 +21,7 @@ from tests.e2e.given import NAME, Place, placed, refused
 from tests.testbed.api import Json
 from tests.testbed.cluster import Cluster
 from tests.testbed.embedded import HOST, free_ports
+from tests.testbed.install import NAMESPACE, install
 from tests.testbed.operator_process import Operator
 from tests.testbed.waiting import eventually
 
@@ -45,6 +46,7 @@ SPEC: Json = {
     ],
     "egress": [KUBE_DNS],
 }
+UNANSWERED = "enforcement not verified: the network probe tells nothing: aiqms-probe-open.aiqms-system.svc:8090 does not answer"
 WRITES = ("create", "update", "patch", "delete")
 SECOND = 1.0
 
@@ -411,6 +413,22 @@ class TestEnforcement:
             await_row(place, "EnforcementMissing", "access/network-enforced")
             place.await_phase("Held", "EnforcementMissing")
             place.await_pods(running=1)
+
+    def test_the_charts_probe_verifies_nothing_where_pods_only_seem_to_run(self, place: Place, operator: Operator) -> None:
+        """As KWOK shows them: Running, and nobody listens."""
+        operator.stop()
+        install(place.cluster, {"networkProbe": {"enabled": True}})
+        try:
+            servers = "app.kubernetes.io/component in (probe-open, probe-shut)"
+            place.awaited(lambda: [p["status"]["phase"] for p in place.admin.list("pods", NAMESPACE, labels=servers)] == ["Running"] * 2, "they seem to run")
+            operator.start()
+            place.govern(access={"network": "Clients"})
+            place.register(access=REGISTERED)
+            place.awaited(lambda: row(place, "access/network-enforced") == ("Error", "EnforcementNotVerified", UNANSWERED), "it is not verified")
+        finally:
+            operator.stop()
+            install(place.cluster)
+            operator.start()
 
     def test_a_probe_that_does_not_answer_verifies_nothing(self, place: Place, operator: Operator) -> None:
         """As where pods only seem to run: nobody listens."""
