@@ -22,8 +22,10 @@ from aiqms.cluster.client import Client, configuration, path
 from aiqms.cluster.ghosts import Census
 from aiqms.cluster.inputs import InputReader
 from aiqms.cluster.lease import Lease, Succession
+from aiqms.cluster.probe import dial
 from aiqms.controllers import handlers
 from aiqms.controllers.apply import Applier
+from aiqms.controllers.network import Networks, Probing
 from aiqms.controllers.queue import Queue
 from aiqms.controllers.reconcile import Reconciler
 
@@ -101,9 +103,10 @@ class Operator:
         """Returns when the Lease is lost, raises when a worker does; either ends the process."""
         reader = InputReader(self.client, self.caches)
         applier = Applier(self.client, self.caches, reader, epoch, self.settings.identity)
-        reconciler = Reconciler(self.caches, self.queue, reader, applier)
+        probing = Probing(dial(self.settings.network_probe) if self.settings.network_probe else None, self._everything)
+        reconciler = Reconciler(self.caches, self.queue, reader, applier, Networks(self.client, self.caches, probing))
         self._everything()
-        workers = [asyncio.create_task(w) for w in (self.lease.keep(), *(reconciler.work() for _ in range(self.settings.workers)))]
+        workers = [asyncio.create_task(w) for w in (self.lease.keep(), probing.run(), *(reconciler.work() for _ in range(self.settings.workers)))]
         try:
             await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
         finally:

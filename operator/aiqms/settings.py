@@ -13,7 +13,10 @@ from aiqms.gate.rules import DEFAULTS, Rules
 
 @dataclass(frozen=True)
 class Settings:
-    """port: of /healthz, /readyz and /metrics; identity: of this replica, in the Lease and in events; workers: namespaces decided at once."""
+    """port: of /healthz, /readyz and /metrics; identity: of this replica, in the Lease and in events; workers: namespaces decided at once.
+
+    network_probe: host and port of the probe that has to answer; empty where none is set up.
+    """
 
     port: int = 8080
     log_level: str = "INFO"
@@ -22,6 +25,7 @@ class Settings:
     namespace: str = "aiqms-system"
     workers: int = 4
     rules: Rules = DEFAULTS
+    network_probe: str = ""
 
 
 def read(env: Mapping[str, str] = os.environ) -> Settings:
@@ -34,6 +38,7 @@ def read(env: Mapping[str, str] = os.environ) -> Settings:
         namespace=env.get("POD_NAMESPACE") or "aiqms-system",
         workers=_int(env, "AIQMS_WORKERS", 4),
         rules=_rules(env),
+        network_probe=_address(env, "AIQMS_NETWORK_PROBE"),
     )
 
 
@@ -55,6 +60,14 @@ def _names(env: Mapping[str, str], variable: str) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
         raise ValueError(f'{variable} is {env[variable]}: give a list of names such as ["cpu", "memory"]')
     return tuple(value)
+
+
+def _address(env: Mapping[str, str], variable: str) -> str:
+    text = env.get(variable) or ""
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{variable} is {text!r}: give a host and a port, such as probe.example:8090")
+    return text
 
 
 def _int(env: Mapping[str, str], variable: str, default: int) -> int:

@@ -129,6 +129,17 @@ CREATED: dict[str, tuple[str, Json, str]] = {
         {"workloads": [{"apiVersion": "apps/v1", "kind": "Job", "name": "scoring"}]},
         "one",
     ),
+    "a destination is pods by their namespace, or addresses by cidr: give one of the two": (
+        "AIModelDeployment",
+        {"access": {"egress": [{"namespace": "a", "cidr": "10.0.0.0/8"}]}},
+        "one",
+    ),
+    "podSelector chooses among the pods of a namespace: leave it out beside cidr": (
+        "AIModelDeployment",
+        {"access": {"egress": [{"cidr": "10.0.0.0/8", "podSelector": {}}]}},
+        "one",
+    ),
+    "cidr is no range of addresses: write one such as 10.20.0.0/16": ("AIModelDeployment", {"access": {"egress": [{"cidr": "1.2.3.4/99"}]}}, "one"),
     "withdraws names the record that decision Withdraw takes back: give both or neither": ("ApprovalRecord", {"withdraws": "another"}, "two"),
     "only Approve and Emergency expire: leave expires out": ("ApprovalRecord", {"decision": "Reject"}, "two"),
     "subject is missing: name the fingerprint that you decide about (kubectl qms explain shows it)": ("ApprovalRecord", {"subject": None}, "two"),
@@ -391,6 +402,7 @@ def ruled(kind: str, spec: Json) -> Json:
                 if isinstance(workload, dict) and {"apiVersion", "kind"} <= workload.keys():
                     workload["apiVersion"] = {"Job": "batch/v1", "CronJob": "batch/v1", "Pod": "v1"}.get(str(workload["kind"]), "apps/v1")
             spec["workloads"] = distinct(spec["workloads"], ["apiVersion", "kind", "name"])
+            _without_rules_about_destinations(spec)
         case "ApprovalRecord":
             spec.pop("approver", None)  # admission writes over it
             _without_rules_about_records(spec, spec.get("decision"))
@@ -406,6 +418,14 @@ def _without_rules_about_procedures(spec: Json) -> None:
         approvals.pop("since", None)
     if isinstance(lapse := spec.get("onLapse"), dict) and lapse.get("action") != "Hold":
         lapse.pop("grace", None)
+
+
+def _without_rules_about_destinations(spec: Json) -> None:
+    access = spec.get("access")
+    for to in access.get("egress", []) if isinstance(access, dict) and isinstance(access.get("egress", []), list) else []:
+        if isinstance(to, dict):
+            to.setdefault("namespace", "a")
+            to.pop("cidr", None)
 
 
 def _without_rules_about_records(spec: Json, decision: object) -> None:

@@ -80,7 +80,7 @@ def procedure(place: str) -> Json:
     """One approval; a lapse stops at once; who approves may stop too."""
     approvals = {"roles": [{"role": "model-owner", "validFor": "90d"}]}
     spec = {"title": "Rights", "revision": 1, "owner": "Quality", "appliesTo": {"namespaces": [place]}, "approvals": approvals}
-    spec |= {"onLapse": {"action": "Stop"}, "stop": {"roles": ["model-owner"]}}
+    spec |= {"onLapse": {"action": "Stop"}, "stop": {"roles": ["model-owner"]}, "access": {"network": "Clients", "networkUnverified": "Warned"}}
     return {"apiVersion": API, "kind": "QMSProcedure", "metadata": {"name": place}, "spec": spec}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from aiqms.api.selectors import LabelSelector
 from aiqms.api.values import Duration, Line, Model, Namespace, ObjectName, Obligations, RoleSet
@@ -30,9 +30,7 @@ class Peer(Model):
 
 
 class Destination(Model):
-    """Where pods may connect to: pods of a namespace, or addresses; without ports any port."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["namespace"]}, {"required": ["cidr"]}]})
+    """Where pods may connect to: pods of a namespace, or addresses; TCP, at these ports; without ports any port of any protocol."""
 
     namespace: Namespace | None = None
     pod_selector: LabelSelector | None = None
@@ -49,7 +47,7 @@ class Endpoint(Model):
 
 
 class RegisteredAccess(Model):
-    """Who may reach the pods, at which ports, where they may connect to beside DNS, and by which objects they are reached."""
+    """Who may reach the pods, at which TCP ports, where they may connect to beside DNS, and by which objects they are reached. Without ports nobody may."""
 
     clients: Annotated[list[Peer], Field(max_length=64)] = []
     ports: Ports = []

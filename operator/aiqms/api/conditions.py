@@ -87,6 +87,16 @@ class Reason(StrEnum):
     TLS_REQUIRED = "TlsRequired"
     TLS_MISSING = "TlsMissing"
     TLS_UNKNOWN = "TlsUnknown"
+    # of the network
+    NETWORK_POLICY_IN_FORCE = "NetworkPolicyInForce"
+    NETWORK_POLICY_MISSING = "NetworkPolicyMissing"
+    NETWORK_POLICY_RESTORED = "NetworkPolicyRestored"
+    NETWORK_POLICY_CONTESTED = "NetworkPolicyContested"
+    NETWORK_POLICY_OPENS_MORE = "NetworkPolicyOpensMore"
+    HOST_NETWORK = "HostNetwork"
+    ENFORCEMENT_VERIFIED = "EnforcementVerified"
+    ENFORCEMENT_NOT_VERIFIED = "EnforcementNotVerified"
+    ENFORCEMENT_MISSING = "EnforcementMissing"
     # of a record
     COUNTED = "Counted"
     SUBJECT_UNKNOWN = "SubjectUnknown"
@@ -168,6 +178,15 @@ MEANING: dict[Reason, str] = {
     Reason.TLS_MISSING: "An endpoint that is reached from outside the cluster does not ask for TLS, or cannot be seen to.",
     Reason.TLS_UNKNOWN: "Whether a route asks for TLS is not known, because its Gateway is not.",
     Reason.CLEARANCE_TOO_LARGE: "The namespace's Clearance is near its size limit: spread deployments over more namespaces.",
+    Reason.NETWORK_POLICY_IN_FORCE: "The operator's NetworkPolicy is as the register and the procedures say, and no other opens more.",
+    Reason.NETWORK_POLICY_MISSING: "The operator's NetworkPolicy is not in place yet, or cannot be written: nothing is cleared on its strength.",
+    Reason.NETWORK_POLICY_RESTORED: "Somebody changed or deleted the operator's NetworkPolicy: it was, or is being, put right.",
+    Reason.NETWORK_POLICY_CONTESTED: "Something else writes the operator's NetworkPolicy too, so the operator stopped: keep the name out of what that applies.",
+    Reason.NETWORK_POLICY_OPENS_MORE: "Another NetworkPolicy lets these pods be reached, or reach, beyond what the register names: policies add up.",
+    Reason.HOST_NETWORK: "The pods use their node's network, to which no NetworkPolicy applies.",
+    Reason.ENFORCEMENT_VERIFIED: "A probe found that the cluster's network enforces NetworkPolicies.",
+    Reason.ENFORCEMENT_NOT_VERIFIED: "Nobody could find out whether the cluster's network enforces NetworkPolicies; that is never assumed.",
+    Reason.ENFORCEMENT_MISSING: "A probe reached what a NetworkPolicy shuts off: the cluster's network does not enforce NetworkPolicies.",
     Reason.COUNTED: "The record counts.",
     Reason.SUBJECT_UNKNOWN: "No subject with this fingerprint has been seen; the record counts when it appears.",
     Reason.SUBJECT_SUPERSEDED: "Another subject is the current one.",

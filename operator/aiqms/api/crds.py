@@ -95,7 +95,12 @@ DEPLOYMENT = Kind(
                 "self.apiVersion == (self.kind in ['Job', 'CronJob'] ? 'batch/v1' : (self.kind == 'Pod' ? 'v1' : 'apps/v1'))",
                 "apiVersion does not fit kind: apps/v1 for Deployment, StatefulSet, DaemonSet and ReplicaSet, batch/v1 for Job and CronJob, v1 for Pod",
             ),
-        )
+        ),
+        "access.egress[]": (
+            ("has(self.namespace) != has(self.cidr)", "a destination is pods by their namespace, or addresses by cidr: give one of the two"),
+            ("!has(self.podSelector) || has(self.namespace)", "podSelector chooses among the pods of a namespace: leave it out beside cidr"),
+            ("!has(self.cidr) || isCIDR(self.cidr)", "cidr is no range of addresses: write one such as 10.20.0.0/16"),
+        ),
     },
 )
 

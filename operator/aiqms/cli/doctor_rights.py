@@ -34,6 +34,7 @@ OPERATORS: Final[dict[str, frozenset[str]]] = {  # as the chart's rbac/operator.
     f"approvalrecords.{GROUP}": SEEN | {"patch"},
     f"approvalrecords/status.{GROUP}": frozenset(("patch",)),
     f"clearances.{GROUP}": SEEN | {"create", "patch", "delete"},
+    "networkpolicies.networking.k8s.io": SEEN | {"create", "patch", "delete"},
     "events.events.k8s.io": frozenset(("create",)),
 }
 OPERATORS_AT_HOME: Final = {"leases.coordination.k8s.io": frozenset(("create",)), f"leases.coordination.k8s.io {OPERATOR}": frozenset(("get", "update"))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
@@ -116,9 +117,29 @@ def _in_procedure(spec: ProcedureSpec) -> Iterator[Wrong]:
 def _in_deployment(name: str, spec: DeploymentSpec) -> Iterator[Wrong]:
     if len(name) > 63:
         yield ("metadata", "name"), "the name is the value of a pod label: at most 63 characters"
+    yield from _in_egress(spec)
     for i, workload in enumerate(spec.workloads):
         version = {"Job": "batch/v1", "CronJob": "batch/v1", "Pod": "v1"}.get(workload.kind, "apps/v1")
         if workload.api_version != version:
             yield ("spec", "workloads", i, "apiVersion"), f"spec.workloads.{i}.apiVersion: a {workload.kind} is of {version}, not {workload.api_version}"
         if workload in spec.workloads[:i]:
             yield ("spec", "workloads", i), f"spec.workloads.{i}: {workload} stands there twice: leave one out"
+
+
+def _in_egress(spec: DeploymentSpec) -> Iterator[Wrong]:
+    for i, to in enumerate(spec.access.egress):
+        at, said_of = ("spec", "access", "egress", i), f"spec.access.egress.{i}"
+        if bool(to.namespace) == bool(to.cidr):
+            yield at, f"{said_of}: a destination is pods by their namespace, or addresses by cidr: give one of the two"
+        elif to.cidr and to.pod_selector:
+            yield (*at, "podSelector"), f"{said_of}.podSelector chooses among the pods of a namespace: leave it out beside cidr"
+        if to.cidr and not _is_cidr(to.cidr):
+            yield (*at, "cidr"), f"{said_of}.cidr: {to.cidr} is no range of addresses: write one such as 10.20.0.0/16"
+
+
+def _is_cidr(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from aiqms.api.conditions import Reason
 from aiqms.api.record import Decision
 from aiqms.api.values import Json
 from aiqms.cli import case as cases
 from aiqms.cli.facts import Facts
 from aiqms.cli.holders import WhoMay
 from aiqms.cli.rights import binding
+from aiqms.gate.rules import OPERATOR_NAMESPACE
+from aiqms.policy.network import NETWORK
+from aiqms.policy.networks import policy_name
 
 _APPROVALS = "approvals/"
 _UNKNOWN = WhoMay((), known=False)
+_UNSET = "networkProbe.enabled"  # in the message of a control that no probe stands behind
+_NAMED = re.compile(r"opened by NetworkPolicy (\S+) \(")
+_INSTALLER = ("whoever installs the chart",)
 _REVIEWED = ("EmergencyInForce", "ReviewPending", "ReviewOverdue")
 
 
@@ -45,10 +53,29 @@ def remedy(control: Json, facts: Facts) -> Way | None:
         return _resume(facts)
     if control["id"] == "emergency" and control["reason"] in _REVIEWED:
         return _review(control, facts)
+    if control["id"].startswith(NETWORK):
+        return _network(control, facts)
     if not control["id"].startswith(_APPROVALS) or control["result"] == "Warn" or control["reason"] == "AuthorUnknown":
         return None
     role = control["id"].removeprefix(_APPROVALS)
     return _withdraw(role, facts) if control["reason"] == "Rejected" else _approve(role, facts)
+
+
+def _network(control: Json, facts: Facts) -> Way | None:
+    """Whoever writes NetworkPolicies in the namespace, or installs the chart."""
+    those = (f"whoever may change NetworkPolicies in namespace {facts.namespace}",)
+    own = policy_name(facts.name)
+    match control["reason"]:
+        case Reason.NETWORK_POLICY_CONTESTED:
+            return Way(who=those, command=f"kubectl delete networkpolicy {own} -n {facts.namespace}")
+        case Reason.NETWORK_POLICY_OPENS_MORE:
+            first = next(iter(_NAMED.findall(control["message"])), "")
+            return Way(who=those, command=f"kubectl edit networkpolicy {first} -n {facts.namespace}" if first else "")
+        case Reason.ENFORCEMENT_NOT_VERIFIED if _UNSET in control["message"]:
+            return Way(who=_INSTALLER, command=f"helm upgrade aiqms charts/aiqms -n {OPERATOR_NAMESPACE} --reuse-values --set networkProbe.enabled=true")
+        case Reason.ENFORCEMENT_NOT_VERIFIED:
+            return Way(who=_INSTALLER, command=f"kubectl get pods -n {OPERATOR_NAMESPACE} -l 'app.kubernetes.io/component in (probe-open, probe-shut)'")
+    return None
 
 
 def _approve(role: str, facts: Facts) -> Way:

@@ -18,7 +18,9 @@ from aiqms.cluster.store import Store
 from aiqms.gate.rules import LABEL, Rules
 from aiqms.gate.workload import KINDS
 from aiqms.policy.facts import Broken, Procedure
+from aiqms.policy.networks import Stored
 
+NETWORKING = "networking.k8s.io/v1"
 INPUTS = (
     ("v1", "configmaps", "ConfigMap"),
     ("resource.k8s.io/v1", "resourceclaims", "ResourceClaim"),
@@ -39,6 +41,7 @@ class Caches:
     workloads: dict[str, Store[WorkloadSeen]]
     inputs: dict[str, Store[str]]
     around: surroundings.Stores
+    network_policies: Store[Stored]
 
     def clearance(self, namespace: str) -> ClearanceSeen | None:
         """The one of a namespace."""
@@ -47,7 +50,8 @@ class Caches:
     def concerned(self) -> set[str]:
         """Namespaces about which there is anything to decide: governed, registered in, or with a Clearance."""
         governed = {name for name, seen in self.namespaces.within("") if seen.governed}
-        return governed | set(self.deployments.namespaces()) | set(self.clearances.namespaces()) | set(self.records.namespaces())
+        ours = {ns for ns in self.network_policies.namespaces() if any(p.ours for _, p in self.network_policies.within(ns))}
+        return governed | ours | set(self.deployments.namespaces()) | set(self.clearances.namespaces()) | set(self.records.namespaces())
 
     def chain(self, namespace: str, pod: PodSeen) -> Iterator[WorkloadSeen]:
         """The pod's controllers from the nearest up, followed by uid as far as they are of a known kind."""
@@ -76,6 +80,7 @@ def caches(rules: Rules, changed: Callable[[str], None], everything: Callable[[]
         workloads={k.kind: Store(partial(readers.workload, rules=rules), within) for k in KINDS if k.kind != "Pod"},
         inputs={plural: Store(readers.version, within) for _, plural, _ in INPUTS},
         around=surroundings.stores(within, lambda *_: everything()),
+        network_policies=Store(readers.network_policy, within),
     )
 
 
@@ -90,6 +95,7 @@ def reflectors(client: Client, of: Caches) -> list[Reflector]:
         all_of(of.clearances, API_VERSION, CLEARANCE.plural, CLEARANCE.kind),
         all_of(of.pods, "v1", "pods", "Pod", params={"labelSelector": LABEL}),
         *(all_of(of.workloads[k.kind], k.api_version, k.plural, k.kind) for k in KINDS if k.kind != "Pod"),
+        all_of(of.network_policies, NETWORKING, "networkpolicies", "NetworkPolicy"),
         *(all_of(of.inputs[plural], api_version, plural, kind, partial=True) for api_version, plural, kind in INPUTS),
         *surroundings.reflectors(client, of.around),
     ]

@@ -15,11 +15,14 @@ from aiqms.api.clearance import ClearanceSpec
 from aiqms.api.deployment import DeploymentSpec, DeploymentStatus
 from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.record import RecordSpec, RecordStatus
-from aiqms.api.values import Json
+from aiqms.api.values import GROUP, Json
+from aiqms.cluster.client import MANAGER
 from aiqms.gate.normal import inputs, template
 from aiqms.gate.rules import DECISION, EDITORS, GATE, GOVERNED, LABEL, SUBJECT, Rules
 from aiqms.gate.workload import pod_of
 from aiqms.policy.facts import Broken, Procedure, Record
+from aiqms.policy.network import MANAGED
+from aiqms.policy.networks import Stored
 from aiqms.policy.subject import digest
 from aiqms.policy.surroundings import Uses, uses
 
@@ -253,6 +256,35 @@ def pod(raw: Json, rules: Rules) -> PodSeen:
         shape=Shape({"metadata": {k: metadata[k] for k in ("name", "labels", "annotations", "ownerReferences") if k in metadata}, "spec": spec}, rules),
         addresses=() if spec.get("hostNetwork") else tuple(a["ip"] for a in (raw.get("status") or {}).get("podIPs") or []),
     )
+
+
+def network_policy(raw: Json) -> Stored:
+    """Of a NetworkPolicy. The operator's mark is its entry among the field managers, or a reference to a register entry as its owner."""
+    metadata = raw["metadata"]
+    managed: list[Json] = metadata.get("managedFields") or []
+    owners: list[Json] = metadata.get("ownerReferences") or []
+    own = [m for m in managed if m.get("manager") == MANAGER and m.get("operation") == "Apply"]
+    others = [m for m in managed if m.get("manager") != MANAGER]
+    since = max((m.get("time", "") for m in own), default="")
+    changes = sorted((m for m in others if m.get("time", "") >= since and _touches(m)), key=lambda m: m.get("time", ""))
+    return Stored(
+        name=metadata["name"],
+        spec=raw.get("spec") or {},
+        uid=metadata["uid"],
+        version=metadata["resourceVersion"],
+        labels=metadata.get("labels") or {},
+        owners=tuple(o["uid"] for o in owners),
+        ours=bool(own) or any(o["kind"] == "AIModelDeployment" and o["apiVersion"].startswith(f"{GROUP}/") for o in owners),
+        appliers=tuple(m.get("manager", "") for m in others if m.get("operation") == "Apply" and "f:spec" in (m.get("fieldsV1") or {})),
+        changer=changes[-1].get("manager", "") if changes else "",
+    )
+
+
+def _touches(entry: Json) -> bool:
+    """Whether a field manager has any part of what the operator looks at."""
+    fields = entry.get("fieldsV1") or {}
+    metadata = fields.get("f:metadata") or {}
+    return "f:spec" in fields or "f:ownerReferences" in metadata or any(f"f:{label}" in (metadata.get("f:labels") or {}) for label in MANAGED)
 
 
 def version(raw: Json) -> str:

@@ -16,6 +16,7 @@ from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, PodSeen, Record
 from aiqms.controllers.surroundings import Around, around, surroundings
 from aiqms.gate.difference import differences
 from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, PullSecrets, Record, WorkloadFacts
+from aiqms.policy.networks import Network
 from aiqms.policy.procedures import applies
 from aiqms.policy.surroundings import Surroundings
 
@@ -135,6 +136,7 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         around=_around(view, name, found),
         pull_secrets=_pull_secrets(view, found, view.pods.get(name, ())),
         clearance_bytes=view.clearance.size if view.clearance else 0,
+        network=_network(view, name, seen, found.values()),
         before=seen.status,
     )
 
@@ -142,6 +144,18 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
 def _around(view: _View, name: str, found: Mapping[Workload, WorkloadSeen | PodSeen | None]) -> Surroundings:
     assert view.around
     return surroundings(view.around, name, {str(ref): w for ref, w in found.items() if w}, view.pods.get(name, ()))
+
+
+def _network(view: _View, name: str, seen: DeploymentSeen, workloads: Iterable[WorkloadSeen | PodSeen | None]) -> Network:
+    """Of its pods' labels those that its workloads give, and those that its pods bear, which controllers and people add to."""
+    shapes = [*(w.shape for w in workloads if w), *(pod.shape for _, pod in view.pods.get(name, ()))]
+    labels: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
+    for shape in shapes:
+        if shape.label == name:
+            borne = shape.pod["metadata"].get("labels") or {}
+            labels[frozenset(borne.items())] = borne
+    policies = tuple(p for _, p in sorted(view.caches.network_policies.within(view.namespace)))
+    return Network(owner=seen.uid, policies=policies, labels=tuple(labels.values()))
 
 
 def _broken_records(view: _View, deployment: str) -> str:

@@ -17,6 +17,7 @@ from aiqms.cluster.client import ApiError
 from aiqms.cluster.inputs import InputReader
 from aiqms.controllers.apply import Applier, Changed, Deposed
 from aiqms.controllers.gather import Gathered, gather
+from aiqms.controllers.network import Networks, NotWritten
 from aiqms.controllers.queue import Queue
 from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.facts import Decision
@@ -33,6 +34,7 @@ class Reconciler:
     queue: Queue
     reader: InputReader
     applier: Applier
+    networks: Networks
 
     async def work(self) -> None:
         """One worker: until cancelled, or until another leader is found to have taken over (raises Deposed)."""
@@ -54,7 +56,7 @@ class Reconciler:
         except Exception as error:
             metrics.RECONCILE_ERRORS.labels(type(error).__name__).inc()
             pause = self.queue.failed(namespace)
-            expected = isinstance(error, (ApiError, Changed, aiohttp.ClientError, TimeoutError))
+            expected = isinstance(error, (ApiError, Changed, NotWritten, aiohttp.ClientError, TimeoutError))
             log.warning("tried again later", exc_info=None if expected else error, extra={"namespace": namespace, "why": str(error), "seconds": pause})
         else:
             self.queue.succeeded(namespace)
@@ -68,10 +70,13 @@ class Reconciler:
         now = datetime.now(UTC).replace(microsecond=0)  # the API server's times are whole seconds
         if facts.governed and (facts.clearance is None or now <= facts.clearance.created):
             return await self._opened(namespace, facts, now)
+        facts, unwritten = await self.networks.settle(namespace, facts, now)
         decisions = {name: decide(given, now) for name, given in facts.registered.items()}
         decisions |= {name: deregistered(given, now) for name, given in facts.unregistered.items()}
         await self.applier.apply(namespace, facts, decisions, now)
         _measure(namespace, facts, decisions)
+        if unwritten:
+            raise unwritten
         return min((d.wake for d in decisions.values() if d.wake), default=None)
 
     async def _opened(self, namespace: str, facts: Gathered, now: datetime) -> datetime:

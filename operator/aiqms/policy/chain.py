@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiqms.policy import accountability, checks, endpoints, identity, storage, supply
+from aiqms.policy import accountability, checks, endpoints, identity, network, storage, supply
 from aiqms.policy.checks import Check, Facts, Row
 
 CHAIN: list[Check] = [
@@ -19,6 +19,8 @@ CHAIN: list[Check] = [
     supply.registries,
     supply.pull_secrets,
     checks.room,
+    network.network,
+    network.network_unverified,
     identity.identity,
     storage.storage,
     endpoints.endpoints,

@@ -19,6 +19,7 @@ from aiqms.policy.checks import TERMS, Facts, Row
 from aiqms.policy.clearing import Current, Kept, capped, carried_on, covers, evolved, halted, is_live, kept, orphan_stop, running
 from aiqms.policy.emergency import emergencies
 from aiqms.policy.facts import Broken, Decision, Input, PodFacts, Procedure, Record, Removal
+from aiqms.policy.network import turns
 from aiqms.policy.pods import releases, removals, stopped, uncovered
 from aiqms.policy.procedures import term
 from aiqms.policy.records import Standing, unregistered, verdicts
@@ -223,6 +224,7 @@ def _wake(given: Input, entries: Sequence[Kept], orphan: Orphan | None, at: Stan
     """When time alone changes something: an end and its notices, a grace, a review date, an approval, an emergency."""
     ends = [end for k in entries for end in (k.entry.valid_until, k.stop, *_notices(k.entry.valid_until))]
     ends += [end for g in at.glass for end in (g.until, g.due)]
+    ends += turns(given)
     reviews = [p.spec.review_by for p in given.procedures if isinstance(p, Procedure)]
     asked = [(fingerprint, q.term) for fingerprint, each in at.quorums.items() for q in each]
     asked += [(k.entry.fingerprint, t) for k in entries if k.entry.fingerprint not in at.quorums and k.entry.fingerprint for t in k.entry.terms or []]

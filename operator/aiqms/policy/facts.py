@@ -12,6 +12,7 @@ from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Workload
 from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
+from aiqms.policy.networks import Network
 from aiqms.policy.surroundings import Surroundings
 
 ABSENT = "absent"  # the digest of an input that does not exist
@@ -129,6 +130,7 @@ class Input:
     editors: tuple[str, ...] = ()
     around: Surroundings = field(default_factory=Surroundings)
     pull_secrets: PullSecrets = field(default_factory=PullSecrets)
+    network: Network = field(default_factory=Network)
     before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
     @property

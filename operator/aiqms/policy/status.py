@@ -30,6 +30,7 @@ from aiqms.policy.checks import Facts, Row
 from aiqms.policy.clearing import Kept, is_live
 from aiqms.policy.endpoints import listed
 from aiqms.policy.facts import Input, Procedure, Told
+from aiqms.policy.networks import policy_name
 from aiqms.policy.storage import reads
 from aiqms.policy.subject import changed, digest
 from aiqms.policy.words import moment, plural, short
@@ -41,6 +42,7 @@ _WORST = (Reason.REVIEW_OVERDUE, Reason.EMERGENCY_IN_FORCE, Reason.REVIEW_PENDIN
 _STALLED = {Reason.PROHIBITED, Reason.REJECTED, Reason.MODEL_MISMATCH, Reason.WORKLOAD_CLAIMED, Reason.INVALID, Reason.STOPPED, Reason.REVIEW_OVERDUE}
 _STALLED |= {Reason.MODEL_DECLARED_ONLY, Reason.MODEL_DECLARED_NOWHERE, Reason.MODEL_URI_NOT_ALLOWED}
 _STALLED |= {Reason.IMAGE_NOT_PINNED, Reason.REGISTRY_NOT_ALLOWED, Reason.PULL_SECRET_NOT_ALLOWED}
+_STALLED |= {Reason.NETWORK_POLICY_CONTESTED, Reason.NETWORK_POLICY_OPENS_MORE, Reason.HOST_NETWORK, Reason.ENFORCEMENT_MISSING}
 _WORST_FIRST = (Result.FAIL, Result.ERROR, Result.SKIP, Result.WARN, Result.PASS)
 _SAYS: dict[Result, Status] = {Result.FAIL: "False", Result.ERROR: "Unknown", Result.SKIP: "Unknown"}
 _FAMILIES = ((Type.SUPPLY_VERIFIED, "supply/"), (Type.ACCESS_ENFORCED, "access/"))
@@ -225,7 +227,7 @@ def told(given: Input, now: DeploymentStatus) -> tuple[Told, ...]:
     help_ = f" (kubectl qms explain aimd/{given.name} -n {given.namespace})"
     return tuple(
         Told(t.kind, t.reason, _within(t.note, NOTE - len(help_)) + (help_ if t.kind == "Warning" else ""))
-        for t in (*_turn(given, now), *_ahead(given, now), *_revised(given, now))
+        for t in (*_turn(given, now), *_ahead(given, now), *_revised(given, now), *_restored(given))
     )
 
 
@@ -264,6 +266,11 @@ def _revised(given: Input, now: DeploymentStatus) -> list[Told]:
     came = [f"QMSProcedure {p.name}, revision {p.revision}, applies from now on" for p in now.procedures if p.name not in known]
     gone = [f"QMSProcedure {name}, revision {p.revision}, applies no more" for name, p in known.items() if name not in applying]
     return [*changed_, *(Told("Warning", Reason.PROCEDURE_CHANGED, said) for said in (*came, *gone))]
+
+
+def _restored(given: Input) -> list[Told]:
+    done = given.network.restored
+    return [Told("Warning", Reason.NETWORK_POLICY_RESTORED, f"NetworkPolicy {policy_name(given.name)} {done}, and was put right")] if done else []
 
 
 def _revision(before: ProcedureSeen, now: ProcedureSeen) -> Told:

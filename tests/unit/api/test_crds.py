@@ -36,6 +36,8 @@ REQUIRED = {
         "spec.access.storage": ["classes"],
         "spec.access.obligations[]": ["framework", "id"],
         "spec.supply.obligations[]": ["framework", "id"],
+        "spec.access.monitoring[]": ["namespace"],
+        "spec.access.monitoring[].podSelector.matchExpressions[]": ["key", "operator"],
     },
     "AIModelDeployment": {
         "": ["spec"],
@@ -45,6 +47,9 @@ REQUIRED = {
         "spec.datasets[]": ["name", "version", "use", "classification", "digest"],
         "spec.workloads[]": ["apiVersion", "kind", "name"],
         "spec.access.endpoints[]": ["kind", "name"],
+        "spec.access.clients[]": ["namespace"],
+        "spec.access.clients[].podSelector.matchExpressions[]": ["key", "operator"],
+        "spec.access.egress[].podSelector.matchExpressions[]": ["key", "operator"],
     },
     "ApprovalRecord": {"": ["spec"], "spec": ["deployment", "role", "decision"], "spec.approver": ["username"]},  # and subject, by a rule
     "Clearance": {"": ["spec"]},

@@ -16,6 +16,7 @@ from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input, Procedure, PullSecrets
 from aiqms.policy.procedures import applies
 from aiqms.policy.surroundings import Leading, Surroundings, Uses, Volume
+from tests.unit.api import network_cases
 from tests.unit.api.test_crds import schema, walked
 from tests.unit.policy.given import HEX, after, approve, change, day, given, pod, procedure, record, reject, spec, withdraw, workload
 from tests.unit.policy.people import GLASS, breaks, emergency, review, stop, under
@@ -174,6 +175,7 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "supply.obligations[].id": of_supply(LOOSE, "obligations", [DUTY], OTHERS["id"]),
         "responsibilities[].duty": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"duty": "DataGovernance"}])),
         "responsibilities[].role": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"role": "model-owner"}])),
+        **network_cases.PROCEDURE,
     },
     "AIModelDeployment": {
         "intendedPurpose": of_deployment(intended_purpose=("score credit", "score mortgages")),
@@ -195,6 +197,7 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "access.endpoints[].name": of_endpoint(name="other"),
         "access.endpoints[].namespace": of_endpoint(namespace="other"),
         "lifecycle": of_deployment(lifecycle=("Active", "Retired")),
+        **network_cases.DEPLOYMENT,
     },
     "ApprovalRecord": {
         "deployment": of_record(withdraw("alice", "no-such"), record("Withdraw", "alice", "model-owner", 0, withdraws="no-such", deployment="other")),

@@ -90,6 +90,46 @@ def test_a_pod_monitor_is_made_on_request(render: Render) -> None:
     assert [o for o in render() if o["kind"] == "PodMonitor"] == []
 
 
+def test_the_network_probe_is_made_on_request(render: Render) -> None:
+    objects = render(networkProbe__enabled=True)
+    assert [o for o in render() if "probe" in o["metadata"]["name"]] == []
+    servers = [one(objects, "Deployment", f"aiqms-probe-{name}")["spec"]["template"] for name in ("open", "shut")]
+    for server in servers:
+        (container,) = server["spec"]["containers"]
+        assert (container["image"], container["command"]) == ("aiqms-operator:0.1.0", ["python", "-m", "aiqms.probe"])
+        assert (server["spec"]["serviceAccountName"], server["spec"]["automountServiceAccountToken"]) == ("aiqms-probe", False)
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    assert env(one(objects, "Deployment", "aiqms-operator")["spec"]["template"])["AIQMS_NETWORK_PROBE"] == "aiqms-probe-open.aiqms-system.svc:8090"
+    assert [env(server) for server in servers] == [
+        {"AIQMS_PROBE_PORT": "8090"},
+        {"AIQMS_PROBE_PORT": "8090", "AIQMS_PROBE_REPORT_TO": "aiqms-probe-open.aiqms-system.svc:8090"},
+    ]
+
+
+def env(template_: Json) -> Json:
+    return {e["name"]: e.get("value") for e in template_["spec"]["containers"][0]["env"]}
+
+
+def test_one_probe_lets_the_operator_in_and_the_other_nobody(render: Render) -> None:
+    objects = render(networkProbe__enabled=True)
+    open_, shut = (one(objects, "NetworkPolicy", f"aiqms-probe-{name}")["spec"] for name in ("open", "shut"))
+    labels = [one(objects, "Deployment", name)["spec"]["template"]["metadata"]["labels"] for name in ("aiqms-operator", "aiqms-probe-shut", "aiqms-probe-open")]
+    assert [peer["podSelector"]["matchLabels"].items() <= labels[n].items() for n, peer in enumerate(open_["ingress"][0]["from"])] == [True, True]
+    assert open_["ingress"][0]["ports"] == [{"protocol": "TCP", "port": 8090}]
+    assert (shut["policyTypes"], shut.get("ingress")) == (["Ingress"], [])
+    assert open_["podSelector"]["matchLabels"].items() <= labels[2].items()
+    assert shut["podSelector"]["matchLabels"].items() <= labels[1].items()
+    assert not shut["podSelector"]["matchLabels"].items() <= labels[2].items()
+    service = one(objects, "Service", "aiqms-probe-open")["spec"]
+    assert (service["selector"], service["ports"]) == (open_["podSelector"]["matchLabels"], [{"protocol": "TCP", "port": 8090, "targetPort": 8090}])
+    assert not any(selector(o).items() <= label.items() for o in objects if o["kind"] in ("PodDisruptionBudget", "PodMonitor") for label in labels[1:])
+
+
+def selector(of: Json) -> Json:
+    found: Json = of["spec"]["selector"]["matchLabels"]
+    return found
+
+
 def test_the_charts_crds_are_the_generated_ones() -> None:
     def texts(folder: pathlib.Path) -> dict[str, str]:
         return {f.name: f.read_text() for f in folder.glob("*.yaml")}
@@ -156,6 +196,7 @@ OTHER: dict[str, Any] = {  # for each value another one, which must change what 
     "metrics.podMonitor.enabled": True,
     "metrics.podMonitor.interval": "5s",
     "metrics.podMonitor.labels": {"a": "b"},
+    "networkProbe.enabled": True,
     "roles": ["another"],
 }
 

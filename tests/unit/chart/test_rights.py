@@ -71,6 +71,7 @@ def test_the_operator_may_do_exactly_this(render: Render) -> None:
         "grpcroutes.gateway.networking.k8s.io": SEEN,
         "referencegrants.gateway.networking.k8s.io": SEEN,
         "gateways.gateway.networking.k8s.io": SEEN,
+        "networkpolicies.networking.k8s.io": SEEN | {"create", "patch", "delete"},
         "events.events.k8s.io": {"create"},
     }
     assert rights(one(render(), "Role", "aiqms-operator")) == {

@@ -356,3 +356,23 @@ def test_what_is_printed_for_programs_is_plain_and_complete() -> None:
         "subject": NEW,
         "changed": ["model", "workload"],
     }
+
+
+UNSET = "enforcement not verified: no probe is set up: the platform team sets networkProbe.enabled in the chart's values, or …"
+NETWORK_WAYS = {
+    "contested": ("NetworkPolicyContested", "argocd applies it too", "kubectl delete networkpolicy aiqms-credit-scoring -n lending"),
+    "opened": ("NetworkPolicyOpensMore", "these pods are opened by NetworkPolicy open-all (ingress from anywhere at any port); …",
+               "kubectl edit networkpolicy open-all -n lending"),
+    "no probe": ("EnforcementNotVerified", UNSET, "helm upgrade aiqms charts/aiqms -n aiqms-system --reuse-values --set networkProbe.enabled=true"),
+    "a silent probe": ("EnforcementNotVerified", "enforcement not verified: the network probe tells nothing: it does not answer",
+                       "kubectl get pods -n aiqms-system -l 'app.kubernetes.io/component in (probe-open, probe-shut)'"),
+    "a network that enforces nothing": ("EnforcementMissing", "install a network plugin that does", None),
+    "a policy that is not there yet": ("NetworkPolicyMissing", "is not in place yet", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NETWORK_WAYS.values(), ids=NETWORK_WAYS.keys())
+def test_who_mends_the_network_and_how(case: tuple[str, str, str | None]) -> None:
+    reason, message, command = case
+    (row,) = explain(facts(status(controls=[control("access/network", "Fail", reason, message)]))).controls
+    assert (row.way.command if row.way else None) == command

@@ -299,6 +299,26 @@ CASES: dict[str, tuple[str, tuple[str, str], list[Found]]] = {
         ("apiVersion: apps/v1, kind: Deployment", "apiVersion: batch/v1, kind: Deployment"),
         [("schema", "entry.yaml:11", "spec.workloads.0.apiVersion: a Deployment is of apps/v1, not batch/v1")],
     ),
+    "a destination that is two": (
+        "entry.yaml",
+        ("  workloads:", "  access: {egress: [{namespace: features, cidr: 10.0.0.0/8}]}\n  workloads:"),
+        [("schema", "entry.yaml:10", "spec.access.egress.0: a destination is pods by their namespace, or addresses by cidr: give one of the two")],
+    ),
+    "a destination that is none": (
+        "entry.yaml",
+        ("  workloads:", "  access: {egress: [{ports: [443]}]}\n  workloads:"),
+        [("schema", "entry.yaml:10", "spec.access.egress.0: a destination is pods by their namespace, or addresses by cidr: give one of the two")],
+    ),
+    "pods chosen among addresses": (
+        "entry.yaml",
+        ("  workloads:", "  access: {egress: [{cidr: 10.0.0.0/8, podSelector: {matchLabels: {app: x}}}]}\n  workloads:"),
+        [("schema", "entry.yaml:10", "spec.access.egress.0.podSelector chooses among the pods of a namespace: leave it out beside cidr")],
+    ),
+    "what is no range of addresses": (
+        "entry.yaml",
+        ("  workloads:", "  access: {egress: [{cidr: 1.2.3.4/99}]}\n  workloads:"),
+        [("schema", "entry.yaml:10", "spec.access.egress.0.cidr: 1.2.3.4/99 is no range of addresses: write one such as 10.20.0.0/16")],
+    ),
     "a kind that is none": (
         "procedure.yaml",
         ("kind: QMSProcedure", "kind: Procedure"),
