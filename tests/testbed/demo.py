@@ -63,6 +63,7 @@ class Story:
         self.the_model_changes()
         self.the_operator_is_killed()
         self.the_change_is_approved()
+        self.somebody_tries_another_way_in()
 
     def the_stage(self) -> None:
         """What is there before anybody acts."""
@@ -137,6 +138,30 @@ class Story:
         self.run(f"kubectl get aimd,pods -n {NAMESPACE}")
         self.say("Who decided what, as the auditor reads it. The first three no longer count: another model is the current one.")
         self.run(f"kubectl --context auditor get apr -n {NAMESPACE}")
+
+    def somebody_tries_another_way_in(self) -> None:
+        """A client that is not named, a shell without the right, an image from elsewhere: by mallory, who runs the namespace."""
+        self.heading("Mallory, who runs the namespace, tries other ways in")
+        self.say("The register names the clients, and the operator's NetworkPolicy lets in no others. Policies add up, so one more would let in all:")
+        self.run(f"kubectl --context mallory apply -f {EXAMPLE}/access/open-to-all.yaml")
+        self.wait(lambda: self.control("access/network") == "NetworkPolicyOpensMore", "it is found, and named")
+        self.run(self.run(f"kubectl qms explain {NAME} -n {NAMESPACE} --context bob | grep 'access/network '", code=1))
+        self.run(f"kubectl --context mallory delete networkpolicy open-to-all -n {NAMESPACE}")
+        self.run(f"kubectl --context mallory delete networkpolicy aiqms-{NAME} -n {NAMESPACE}")
+        self.wait(lambda: self.admin.find("networkpolicies", f"aiqms-{NAME}", NAMESPACE) is not None, "the operator puts its own back")
+        self.wait(lambda: self.stands(phase="Running", held=0, running=3), "all is as it was")
+        self.say("A shell takes a right of its own:")
+        self.run(f"kubectl --context mallory exec deploy/{NAME} -n {NAMESPACE} -- sh", code=1)
+        self.say("An image from a registry that the procedure does not allow waits, whoever might approve it; the pods approved before serve:")
+        self.run(f"kubectl --context mallory set image deployment/{NAME} vllm=docker.io/mallory/vllm:latest -n {NAMESPACE}")
+        self.wait(lambda: self.control("supply/registries") == "RegistryNotAllowed" and self.stands(phase="ChangePending", held=1, running=3), "it waits")
+        self.run(f"kubectl qms explain {NAME} -n {NAMESPACE} --context bob | grep -A1 'supply/'", code=1)
+        self.run(f"kubectl --context mallory rollout undo deployment/{NAME} -n {NAMESPACE}")
+        self.wait(lambda: self.stands(phase="Running", held=0, running=3), "the approved one stays")
+
+    def control(self, id_: str) -> str:
+        """The reason of a control."""
+        return next((str(c["reason"]) for c in self.register().get("status", {}).get("controls", []) if c["id"] == id_), "")
 
     def approve(self, person: str, role: str) -> None:
         """One record, by the person's own credentials."""
