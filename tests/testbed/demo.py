@@ -145,7 +145,7 @@ class Story:
         self.say("The register names the clients, and the operator's NetworkPolicy lets in no others. Policies add up, so one more would let in all:")
         self.run(f"kubectl --context mallory apply -f {EXAMPLE}/access/open-to-all.yaml")
         self.wait(lambda: self.control("access/network") == "NetworkPolicyOpensMore", "it is found, and named")
-        self.run(self.run(f"kubectl qms explain {NAME} -n {NAMESPACE} --context bob | grep 'access/network '", code=1))
+        self.run(f"kubectl qms explain {NAME} -n {NAMESPACE} --context bob | grep 'access/network '", code=1)
         self.run(f"kubectl --context mallory delete networkpolicy open-to-all -n {NAMESPACE}")
         self.run(f"kubectl --context mallory delete networkpolicy aiqms-{NAME} -n {NAMESPACE}")
         self.wait(lambda: self.admin.find("networkpolicies", f"aiqms-{NAME}", NAMESPACE) is not None, "the operator puts its own back")
