@@ -29,6 +29,7 @@ PAST = {
     Decision.STOP: "stopped",
     Decision.RESUME: "resumed",
     Decision.EMERGENCY: "glass broken",
+    Decision.REVIEW_ACCESS: "confirmed",
 }
 
 

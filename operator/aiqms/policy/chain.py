@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiqms.policy import accountability, checks
+from aiqms.policy import accountability, checks, rights
 from aiqms.policy.checks import Check, Facts, Row
 
 CHAIN: list[Check] = [
@@ -17,6 +17,10 @@ CHAIN: list[Check] = [
     checks.room,
     accountability.emergency,
     accountability.editors,
+    rights.editors,
+    rights.rights,
+    rights.separation,
+    rights.review_every,
     checks.approvals,
 ]
 SHOWN: list[Check] = [checks.class_lowered, checks.pods]  # looked at once it is decided what is cleared, which they do not change

@@ -10,8 +10,10 @@ from enum import Enum
 from aiqms.api.clearance import Entry, Orphan
 from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Workload
 from aiqms.api.procedure import ProcedureSpec
+from aiqms.api.record import Decision as What
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
+from aiqms.policy.rbac import Given, Rule, Subject
 
 ABSENT = "absent"  # the digest of an input that does not exist
 
@@ -90,6 +92,30 @@ class PodFacts:
 
 
 @dataclass(frozen=True)
+class AccountRight:
+    """A rule that a ServiceAccount of the pods has. within: a namespace, empty for everywhere. by: the binding, in words."""
+
+    account: str
+    rule: Rule
+    within: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Who can do what in the namespace, as far as the procedures ask. Less the cluster's own parts.
+
+    editors: of workloads and register entries, directly or by a way. holders: of each decision and role. accounts: what the pods' ServiceAccounts may.
+    list: the digest of the list that an access review confirms.
+    """
+
+    editors: tuple[Given, ...] = ()
+    holders: Mapping[tuple[What, str], tuple[Subject, ...]] = field(default_factory=dict)
+    accounts: tuple[AccountRight, ...] = ()
+    list: str = ""
+
+
+@dataclass(frozen=True)
 class Input:
     """Everything that one decision about one deployment may look at. procedures: those that apply, by name. orphan: as of a former registration.
 
@@ -97,6 +123,7 @@ class Input:
     clearance_bytes: the namespace's Clearance as JSON.
     stop_roles: procedure -> roles that can stop it, none for one that cannot be read; of every procedure there is where none applies.
     editors: who changed the register entry's spec since it was last approved, as admission noted it; an empty name for somebody unknown.
+    reach: None where nobody looked at RBAC.
     """
 
     namespace: str
@@ -114,6 +141,7 @@ class Input:
     clearance_bytes: int = 0
     stop_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     editors: tuple[str, ...] = ()
+    reach: Reach | None = None
 
     @property
     def people(self) -> tuple[str, ...]:

@@ -1,0 +1,345 @@
+"""Who can do what about a governed namespace: the questions, the ways in which one who lacks a right gets it, and the list that an access review confirms.
+
+Each way is a function. Sources: Kubernetes "RBAC good practices", privilege escalation risks; the impersonation filter of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from aiqms.api.record import Decision
+from aiqms.api.values import GROUP
+from aiqms.policy.facts import AccountRight, Procedure, Reach
+from aiqms.policy.procedures import deciding
+from aiqms.policy.rbac import ANY, CLUSTER, HERE, MASTERS, Ask, Binding, Given, Rbac, Role, Rule, Subject, groups_of, subjects_who
+from aiqms.policy.subject import digest
+
+OPERATOR_NAMESPACE = "aiqms-system"  # these two as the gate has them; a test compares
+WORKLOADS = {"apps": ("deployments", "statefulsets", "daemonsets", "replicasets"), "batch": ("jobs", "cronjobs"), "": ("pods",)}
+WRITE = ("create", "update", "patch", "delete", "deletecollection")
+READ = ("get", "list", "watch")
+ROLES = "approvalroles"
+NOBODYS_ROLE = "aiqms-nobody-holds-this"  # policy authentic asks for it too: whoever holds it holds a wildcard
+_RBAC = "rbac.authorization.k8s.io"
+_AUTHENTICATION = "authentication.k8s.io"
+_CERTIFICATES = "certificates.k8s.io"
+_POLICIES = tuple(f"{kind}admissionpolic{end}" for kind in ("validating", "mutating") for end in ("ies", "ybindings"))
+_SIGNERS = ("kubernetes.io/kube-apiserver-client", "kubernetes.io/*")  # who approves for these makes anybody's credentials
+
+
+@dataclass(frozen=True)
+class Question:
+    """id: as `kubectl qms who-can` names it. asks: any one of them is a yes. role: of a decision, which takes the right by name."""
+
+    id: str
+    asks: tuple[Ask, ...]
+    role: str = ""
+
+    @property
+    def decision(self) -> bool:
+        """Whether it is about an approval role, which service accounts do not hold."""
+        return bool(self.role)
+
+
+def _asks(verbs: Iterable[str], group: str, *resources: str, within: str = HERE, name: str | None = None) -> tuple[Ask, ...]:
+    each = [(verb, *resource.partition("/")[::2]) for resource in resources for verb in verbs]
+    return tuple(Ask(verb, group, resource, subresource, name, within) for verb, resource, subresource in each)
+
+
+EDIT_WORKLOAD = Question("edit-workload", tuple(a for group, plurals in WORKLOADS.items() for a in _asks(WRITE, group, *plurals)))
+EDIT_REGISTER = Question("edit-register", _asks(WRITE, GROUP, "aimodeldeployments"))
+READ_SECRETS = Question("read-secrets", _asks(READ, "", "secrets"))
+READ_LOGS = Question("read-logs", _asks(("get",), "", "pods/log"))
+OPEN_SESSION = Question("open-session", _asks(("open",), GROUP, "interactivesessions", name=""))
+CHANGE_PROCEDURES = Question("change-procedures", _asks(WRITE, GROUP, "qmsprocedures", within=CLUSTER))
+WRITE_CLEARANCES = Question("write-clearances", _asks(WRITE, GROUP, "clearances"))
+DISABLE_GATE = Question(
+    "disable-gate",
+    (
+        *_asks(WRITE, "admissionregistration.k8s.io", *_POLICIES, "mutatingwebhookconfigurations", "validatingwebhookconfigurations", within=CLUSTER),
+        *_asks(WRITE, "apiextensions.k8s.io", "customresourcedefinitions", within=CLUSTER),
+        *_asks(WRITE, "apps", "deployments", within=OPERATOR_NAMESPACE),
+    ),
+)
+FIXED = (
+    EDIT_WORKLOAD, EDIT_REGISTER, READ_SECRETS, READ_LOGS, OPEN_SESSION, CHANGE_PROCEDURES, DISABLE_GATE, WRITE_CLEARANCES,
+)  # fmt: skip
+DECIDED = (Decision.APPROVE, Decision.STOP, Decision.RESUME, Decision.EMERGENCY, Decision.REVIEW_ACCESS)
+
+
+def release_namespace(namespace: str) -> Question:
+    """Who takes this namespace out of the gate, or deletes it with its records."""
+    return Question("release-namespace", (Ask("release", GROUP, "governednamespaces", name=namespace, within=CLUSTER),))
+
+
+def decides(decision: Decision, role: str) -> Question:
+    """Who decides so in a role: the decision in small letters is the verb."""
+    verb = decision.lower()
+    return Question(f"{verb} {role}", (Ask(verb, GROUP, ROLES, name=role),), role)
+
+
+# Direct answers
+
+
+def direct(rbac: Rbac, question: Question) -> list[Given]:
+    """Who holds the right itself. A role is held by name: by a wildcard one may stop, and decides nothing else (invariant 3)."""
+    found = subjects_who(rbac, question.asks)
+    if not question.decision:
+        return found
+    (ask,) = question.asks
+    everything = set() if ask.verb == "stop" else {g.subject for g in rbac.who(replace(ask, name=NOBODYS_ROLE))}
+    return [g for g in found if _person(g.subject) and g.subject not in everything]
+
+
+def _person(subject: Subject) -> bool:
+    """Service accounts and parts of the cluster do not decide; a group may be one of people."""
+    account = subject.kind == "ServiceAccount" or (subject.kind == "User" and subject.name.startswith("system:"))
+    return not account and subject.name != "system:nodes" and not subject.name.startswith("system:serviceaccounts")
+
+
+# Ways in which one who lacks a right gets it
+
+Way = Callable[[Rbac, Sequence[Given]], Iterator[Given]]  # holders of a right -> others who can get it
+
+
+def impersonate(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Acts as one of the holders. With resourceNames it is one of those that are named."""
+    known = {h.subject for h in holders}
+    for resource, kind in (("users", "User"), ("groups", "Group"), ("serviceaccounts", "ServiceAccount")):
+        wanted = {s.name for s in known if s.kind == kind} | {s.user for s in known if s.kind == "ServiceAccount" and kind == "User"}
+        yield from _named(subjects_who(rbac, _impersonating(resource)), wanted)
+
+
+def _impersonating(resource: str) -> tuple[Ask, ...]:
+    """The old verb, and the constrained ones (beta and on in Kubernetes 1.36), which a holder needs beside others: taken for enough here."""
+    scope = HERE if resource == "serviceaccounts" else CLUSTER
+    verb = "impersonate:serviceaccount" if resource == "serviceaccounts" else "impersonate:user-info"
+    return Ask("impersonate", "", resource, within=scope), Ask(verb, _AUTHENTICATION, resource, within=scope)
+
+
+def _named(found: Iterable[Given], wanted: Iterable[str]) -> Iterator[Given]:
+    names = set(wanted)
+    yield from (g for g in found if (names & set(g.names) if g.names else names))
+
+
+def escalate(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Writes into a role more than they hold themselves."""
+    yield from subjects_who(rbac, (Ask("escalate", _RBAC, "roles"), Ask("escalate", _RBAC, "clusterroles", within=CLUSTER)))
+
+
+def bind(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Binds a role that they do not hold to themselves; with resourceNames only one of those."""
+    giving = {h.binding.role[1] for h in holders if h.binding}
+    for given in subjects_who(rbac, (Ask("bind", _RBAC, "roles"), Ask("bind", _RBAC, "clusterroles"))):
+        if not given.names or giving & set(given.names):
+            yield given
+
+
+def certificates(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Approves, or signs, a certificate request for anybody's credentials: it takes the request's subresource and the signer."""
+    signers = [Ask(verb, _CERTIFICATES, "signers", name=name, within=CLUSTER) for verb in ("approve", "sign") for name in _SIGNERS]
+    yield from subjects_who(rbac, signers)
+
+
+def tokens(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Asks for the token of a ServiceAccount that holds it."""
+    for account in _accounts(rbac, holders):
+        found = subjects_who(rbac, (Ask("create", "", "serviceaccounts", "token", within=account.namespace),))
+        yield from (g for g in found if not g.names or account.name in g.names)
+
+
+def pods(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Makes pods that run as a ServiceAccount that holds it."""
+    for account in _accounts(rbac, holders):
+        yield from subjects_who(rbac, [replace(a, within=account.namespace) for a in EDIT_WORKLOAD.asks if not a.verb.startswith("delete")])
+
+
+def _accounts(rbac: Rbac, holders: Sequence[Given]) -> list[Subject]:
+    """Those whose namespace is known, less the cluster's own: kube-system is its own question."""
+    found = {h.subject for h in holders if h.subject.kind == "ServiceAccount" and not own(h)}
+    return sorted(s for s in found if rbac.local(s.namespace))
+
+
+def nodes(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Speaks to a node's kubelet past the API server: runs commands in any container there, and reads its logs and secrets."""
+    yield from subjects_who(rbac, _asks(("get", "create"), "", "nodes/proxy", within=CLUSTER))
+
+
+def debug(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Puts a container into a running pod (kubectl debug); into one that is cleared the gate lets none."""
+    yield from subjects_who(rbac, _asks(("update", "patch"), "", "pods/ephemeralcontainers"))
+
+
+def host(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Makes pods in kube-system, which the gate exempts: on the host, and as its service accounts."""
+    yield from subjects_who(rbac, _asks(("create",), "", "pods", within="kube-system"))
+
+
+ANYBODY: Mapping[str, Way] = {"impersonate": impersonate, "escalate": escalate, "bind": bind, "certificates": certificates}  # lead to any right
+THROUGH: Mapping[str, Way] = {"tokens": tokens, "pods": pods}  # lead to a service account's
+ROUND: Mapping[str, Way] = {"nodes": nodes, "debug": debug, "host": host}  # lead past the API server, or past the gate
+_SESSIONS = ("open-session", "read-logs", "read-secrets")
+
+
+def ways(question: Question) -> dict[str, Way]:
+    """The ways that lead to this right."""
+    reaching = {**ANYBODY} if question.decision else {**ANYBODY, **THROUGH}
+    return reaching | ({"nodes": nodes} if question.id in _SESSIONS else {})
+
+
+def reaching(rbac: Rbac, question: Question) -> list[Given]:
+    """Who holds the right, then who gets it by which way; each subject once for each way."""
+    holders = direct(rbac, question)
+    held = {h.subject for h in holders}
+    found = {(h.subject, ""): h for h in holders}
+    for name, way in ways(question).items():
+        for given in way(rbac, holders):
+            if given.subject not in held:
+                found.setdefault((given.subject, name), replace(given, way=name))
+    return list(found.values())
+
+
+def round_the_gate(rbac: Rbac) -> list[Given]:
+    """Question ways-round: who could act as others, raise rights, or go past the API server or the gate."""
+    every = [Given(Subject(kind, ANY), Ask("", "", ""), None) for kind in ("User", "Group", "ServiceAccount")]
+    led = {"impersonate": _anybody, "escalate": escalate, "bind": _binds, "certificates": certificates, **ROUND}
+    found = {(g.subject, name): replace(g, way=name) for name, way in led.items() for g in way(rbac, every)}
+    return list(found.values())
+
+
+def _anybody(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Whoever impersonates at all, whomever."""
+    yield from subjects_who(rbac, [a for resource in ("users", "groups", "serviceaccounts") for a in _impersonating(resource)])
+
+
+def _binds(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+    """Whoever binds at all, whatever."""
+    yield from subjects_who(rbac, (Ask("bind", _RBAC, "roles"), Ask("bind", _RBAC, "clusterroles")))
+
+
+# The cluster's own parts
+
+_COMPONENTS = ("system:kube-controller-manager", "system:kube-scheduler", "system:kube-proxy", "system:apiserver")
+
+
+def own(given: Given) -> bool:
+    """A part of the control plane, by the binding that Kubernetes ships for it, or the operator. Others in kube-system are not.
+
+    Nobody reviews these: they carry out what others order, and whoever makes pods in kube-system, to be one of them, is found (host).
+    """
+    subject, binding = given.subject, given.binding
+    if subject.kind == "ServiceAccount" and binding:
+        shipped = subject.namespace == "kube-system" and binding.name == f"system:controller:{subject.name}"
+        return shipped or (subject == Subject("ServiceAccount", "aiqms-operator", OPERATOR_NAMESPACE) and binding.name == "aiqms-operator")
+    return subject.kind == "User" and subject.name in _COMPONENTS
+
+
+# The list that a review confirms
+
+
+@dataclass(frozen=True, order=True)
+class Line:
+    """One line of the list: somebody can do something, directly or by a way. by: what gives it, which may change without changing the list."""
+
+    question: str
+    subject: str
+    way: str = ""
+    by: str = ""
+
+
+def access_list(rbac: Rbac) -> tuple[Line, ...]:
+    """Who may edit, approve, stop, open sessions and read secrets in the namespace, and who could go round. Of its bindings and the cluster's alone."""
+    near = replace(rbac, others={})
+    asked = [(q.id, direct(near, q)) for q in (EDIT_WORKLOAD, EDIT_REGISTER, READ_SECRETS, OPEN_SESSION, *decisions(near))]
+    found = {(question, str(g.subject), g.way): g.by for question, each in [*asked, ("ways-round", round_the_gate(near))] for g in each if not own(g)}
+    return tuple(Line(*key, by) for key, by in sorted(found.items()))
+
+
+def list_digest(lines: Iterable[Line]) -> str:
+    """Of who can do what by which way: the same here and at a reviewer's terminal."""
+    return digest([[line.question, line.subject, line.way] for line in sorted(lines)])
+
+
+def decisions(rbac: Rbac) -> list[Question]:
+    """A question for each decision and each role that a rule names here."""
+    bound = [*((b, rbac.everywhere.role(b)) for b in rbac.everywhere.bindings), *rbac.here.bound(rbac.everywhere)]
+    named = {name for _, role in bound if role for name in role.decided}
+    return [decides(decision, name) for name in sorted(named) for decision in DECIDED]
+
+
+def masters(subject: Subject) -> bool:
+    """The group that may everything whatever RBAC says: nothing gives it and nothing takes it, but a client certificate."""
+    return subject == Subject("Group", MASTERS)
+
+
+# What a decision looks at
+
+
+def reach(rbac: Rbac, procedures: Iterable[Procedure], accounts: Iterable[str]) -> Reach:
+    """As far as the procedures that apply ask for it. accounts: the names of the ServiceAccounts that the pods run as."""
+    asked = list(procedures)
+    access = [p.spec.access for p in asked if p.spec.access]
+    return Reach(
+        editors=tuple(editors(rbac)) if any(a.editors for a in access) else (),
+        holders={
+            (d, role): tuple(sorted({g.subject for g in direct(rbac, decides(d, role))})) for d, role in sorted({each for p in asked for each in deciding(p)})
+        },
+        accounts=tuple(r for name in sorted(set(accounts)) for r in account_rights(rbac, name)) if any(a.service_account or a.rights for a in access) else (),
+        list=list_digest(access_list(rbac)) if any(a.review_every for a in access) else "",
+    )
+
+
+def editors(rbac: Rbac) -> list[Given]:
+    """Who edits workloads or register entries in the namespace, by RBAC alone or by a way that leads to it; each subject once, by its shortest way."""
+    found: dict[Subject, Given] = {}
+    for given in sorted((g for q in (EDIT_WORKLOAD, EDIT_REGISTER) for g in reaching(rbac, q) if not own(g)), key=lambda g: (g.subject, g.way)):
+        found.setdefault(given.subject, given)
+    return list(found.values())
+
+
+def account_rights(rbac: Rbac, name: str) -> Iterator[AccountRight]:
+    """Every rule that a ServiceAccount of the namespace has anywhere, also as one of a group, less what every ServiceAccount of a new cluster may."""
+    account = Subject("ServiceAccount", name, rbac.here.namespace)
+    known = (account, *(Subject("Group", g) for g in groups_of(account)))
+    far = ((b, rbac.everywhere.role(b)) for b in rbac.everywhere.bindings if any(s in known for s in b.subjects))
+    near = ((b, _role_of(rbac, b)) for s in known for b in rbac.naming.get(s, ()))
+    for binding, role in (*far, *near):
+        for rule in role.rules if role else ():
+            if not everybodys(rule, binding.namespace):
+                yield AccountRight(name, rule, binding.namespace, str(binding))
+
+
+def _role_of(rbac: Rbac, binding: Binding) -> Role | None:
+    local = rbac.local(binding.namespace)
+    kind, name = binding.role
+    return rbac.everywhere.roles.get(name) if kind == "ClusterRole" else local.roles.get(name) if local else None
+
+
+_EVERYBODYS = (  # system:basic-user, and what every ServiceAccount reads: bootstrappolicy of Kubernetes 1.36
+    Rule(("create",), ("authorization.k8s.io",), ("selfsubjectaccessreviews", "selfsubjectrulesreviews")),
+    Rule(("create",), ("authentication.k8s.io",), ("selfsubjectreviews",)),
+    Rule(("get", "list", "watch"), (_CERTIFICATES,), ("clustertrustbundles",)),
+)
+_PUBLIC = (  # system:discovery, system:public-info-viewer, system:service-account-issuer-discovery
+    "/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/",
+    "/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/",
+)  # fmt: skip
+
+
+def everybodys(rule: Rule, within: str) -> bool:
+    """Whether every authenticated user, or every ServiceAccount, may it in a new cluster. By what the rule says: a role's name says nothing."""
+    if rule.urls and not rule.resources:
+        return bool(within) or (set(rule.verbs) <= {"get"} and set(rule.urls) <= set(_PUBLIC))  # a RoleBinding gives no paths
+    return any(covers(known.groups, known.resources, known.verbs, rule) for known in _EVERYBODYS)
+
+
+def covers(groups: Sequence[str], resources: Sequence[str], verbs: Sequence[str], rule: Rule) -> bool:
+    """Whether a rule of these groups, resources and verbs, for all names, gives everything that the other one gives."""
+    wide = ANY in resources
+    return (
+        (ANY in groups or set(rule.groups) <= set(groups))
+        and all(wide or r in resources or ("/" in r and f"*/{r.partition('/')[2]}" in resources) for r in rule.resources)
+        and (ANY in verbs or set(rule.verbs) <= set(verbs))
+        and not rule.urls
+    )
