@@ -10,8 +10,9 @@ from typing import Any
 from aiqms.api.clearance import NAME
 from aiqms.api.crds import CLEARANCE, RECORD
 from aiqms.api.values import API_VERSION
-from aiqms.cluster import readers
+from aiqms.cluster import rbac, readers
 from aiqms.cluster.client import Client, path
+from aiqms.cluster.rbac import Grants
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, NamespaceSeen, PodSeen, RecordSeen, WorkloadSeen
 from aiqms.cluster.reflector import Reflector
 from aiqms.cluster.store import Store
@@ -28,7 +29,7 @@ INPUTS = (
 
 @dataclass(frozen=True)
 class Caches:
-    """The stores. workloads: by kind; inputs: by resource, the resourceVersion of each object of which only metadata is watched."""
+    """The stores. workloads: by kind; inputs: by resource, the resourceVersion of each object of which only metadata is watched; grants: roles and bindings."""
 
     namespaces: Store[NamespaceSeen]
     deployments: Store[DeploymentSeen]
@@ -38,6 +39,7 @@ class Caches:
     pods: Store[PodSeen]
     workloads: dict[str, Store[WorkloadSeen]]
     inputs: dict[str, Store[str]]
+    grants: Grants
 
     def clearance(self, namespace: str) -> ClearanceSeen | None:
         """The one of a namespace."""
@@ -74,6 +76,7 @@ def caches(rules: Rules, changed: Callable[[str], None], everything: Callable[[]
         pods=Store(partial(readers.pod, rules=rules), within),
         workloads={k.kind: Store(partial(readers.workload, rules=rules), within) for k in KINDS if k.kind != "Pod"},
         inputs={plural: Store(readers.version, within) for _, plural, _ in INPUTS},
+        grants=Grants(changed, everything),
     )
 
 
@@ -89,4 +92,5 @@ def reflectors(client: Client, of: Caches) -> list[Reflector]:
         all_of(of.pods, "v1", "pods", "Pod", params={"labelSelector": LABEL}),
         *(all_of(of.workloads[k.kind], k.api_version, k.plural, k.kind) for k in KINDS if k.kind != "Pod"),
         *(all_of(of.inputs[plural], api_version, plural, kind, partial=True) for api_version, plural, kind in INPUTS),
+        *rbac.reflectors(client, of.grants),
     ]

@@ -9,13 +9,15 @@ import aiohttp
 
 from aiqms.api.clearance import ClearanceSpec
 from aiqms.api.deployment import DeploymentSpec, Workload
+from aiqms.api.values import Json
 from aiqms.cluster.caches import Caches
 from aiqms.cluster.client import ApiError
 from aiqms.cluster.inputs import SECRETS, InputReader
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, PodSeen, RecordSeen, WorkloadSeen
 from aiqms.gate.difference import differences
-from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, Record, WorkloadFacts
+from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, Reach, Record, WorkloadFacts
 from aiqms.policy.procedures import applies
+from aiqms.policy.reach import reach
 
 _SHOWN = 3  # differences of a pod from its template that a message names
 
@@ -130,7 +132,18 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         editors=seen.editors,
         clearance_bytes=view.clearance.size if view.clearance else 0,
         before=seen.status,
+        reach=_reach(view, name, applying, found.values()),
     )
+
+
+def _reach(view: _View, name: str, applying: Sequence[Procedure | tuple[str, Broken]], workloads: Iterable[WorkloadSeen | PodSeen | None]) -> Reach:
+    """Who can do what here, as far as the procedures ask; the ServiceAccounts are those of the workloads, and of pods that still run as another."""
+    shapes = [*(w.shape for w in workloads if w), *(p.shape for _, p in view.pods.get(name, ()))]
+    return reach(view.caches.grants.seen(view.namespace), [p for p in applying if isinstance(p, Procedure)], {_account(s.pod) for s in shapes})
+
+
+def _account(pod: Json) -> str:
+    return str(pod["spec"].get("serviceAccountName") or pod["spec"].get("serviceAccount") or "default")
 
 
 def _broken_records(view: _View, deployment: str) -> str:
