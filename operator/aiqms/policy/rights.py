@@ -16,7 +16,7 @@ from aiqms.policy.procedures import deciding
 from aiqms.policy.rbac import Given, Subject
 from aiqms.policy.reach import covers, masters
 from aiqms.policy.reviews import due, last
-from aiqms.policy.words import moment, plural
+from aiqms.policy.words import moment
 
 EDITORS, RIGHTS, SEPARATION, REVIEW = "access/editors", "access/rights", "access/separation", "access/review"
 _SHOWN = 3  # findings that a message names
@@ -115,8 +115,8 @@ def _separation(procedure: Procedure, reach: Reach, namespace: str) -> Iterator[
         yield _row(SEPARATION, Result.WARN, Reason.ROLE_UNHELD, said, procedure)
     if procedure.spec.approvals.separation_of_duties is not SeparationOfDuties.NONE:
         for roles, people in _short(procedure.spec.approvals.roles, reach):
-            names, needed = " and ".join(r.role for r in roles), sum(r.count for r in roles)
-            said = f"{names} take {plural(needed, 'person', 'people')}, and only {', '.join(sorted(people))} may: bind somebody else too"
+            names = " and ".join(r.role for r in roles) + (" take" if len(roles) > 1 else " takes")
+            said = f"{names} {sum(r.count for r in roles)} people, and only {', '.join(sorted(people))} may: bind somebody else too"
             yield _row(SEPARATION, Result.WARN, Reason.ROLES_HELD_BY_ONE, said, procedure)
 
 

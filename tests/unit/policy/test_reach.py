@@ -1,0 +1,221 @@
+"""Who can do what about a namespace: the right itself, the ways to it, and the list that a review confirms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from aiqms.api.record import Decision
+from aiqms.gate.rules import OPERATOR_NAMESPACE as GATES_NAMESPACE
+from aiqms.gate.workload import KINDS
+from aiqms.policy import reach
+from aiqms.policy.rbac import Binding, Clusterwide, Rbac, Subject
+from aiqms.policy.reach import FIXED, Question, access_list, account_rights, decides, direct, list_digest, reaching, release_namespace, round_the_gate
+from tests.unit.policy.grants import HERE, rbac, role
+
+QUESTIONS = {q.id: q for q in (*FIXED, release_namespace(HERE), *(decides(d, "model-owner") for d in Decision))}
+MASTERS = ["group system:masters"]  # in every answer but those about roles: the API server lets them do everything
+
+
+def test_the_workloads_and_the_operators_namespace_are_the_gates() -> None:
+    assert reach.OPERATOR_NAMESPACE == GATES_NAMESPACE
+    assert {(k.api_version.rpartition("/")[0], k.plural) for k in KINDS} == {(group, p) for group, plurals in reach.WORKLOADS.items() for p in plurals}
+
+
+DIRECT: dict[str, tuple[str, Rbac, list[str]]] = {
+    "who edits by a RoleBinding": ("edit-workload", rbac("ann @devs -> edit"), ["group devs", *MASTERS, "user ann"]),
+    "who edits everywhere": ("edit-workload", rbac("* ann -> edit"), [*MASTERS, "user ann"]),
+    "who may change one object by its name": ("edit-workload", rbac("ann -> one", cluster={"one": "patch deployments.apps=scoring"}), [*MASTERS, "user ann"]),
+    "who registers": ("edit-register", rbac("ci/bot -> register"), [*MASTERS, "serviceaccount ci/bot"]),
+    "who reads alone edits nothing": ("edit-workload", rbac("ann -> view"), MASTERS),
+    "a binding to a role that does not exist gives nothing": ("edit-workload", rbac("ann -> gone", "ann -> Role:gone"), MASTERS),
+    "a Role of the namespace": ("read-secrets", rbac("ann -> Role:r", roles={"r": "list secrets"}), [*MASTERS, "user ann"]),
+    "one who reads a named Secret": ("read-secrets", rbac("ann -> Role:r", roles={"r": "get secrets=key"}), [*MASTERS, "user ann"]),
+    "who reads logs": ("read-logs", rbac("ann -> l", cluster={"l": "get pods/log"}), [*MASTERS, "user ann"]),
+    "who opens sessions": ("open-session", rbac("ann -> s", cluster={"s": "open interactivesessions.aiqms.dev"}), [*MASTERS, "user ann"]),
+    "a procedure is changed cluster-wide": (
+        "change-procedures", rbac("ann -> p", "* ben -> p",
+            cluster={"p": "update qmsprocedures.aiqms.dev"}), [*MASTERS, "user ben"],
+    ),
+    "another namespace's release is not this one's": (
+        "release-namespace", rbac("* ann -> a", "* ben -> b",
+            cluster={"a": f"release governednamespaces.aiqms.dev={HERE}", "b": "release governednamespaces.aiqms.dev=fraud"}), [*MASTERS, "user ann"],
+    ),
+    "who edits the operator's Deployment": ("disable-gate", rbac("ann -> edit", others={"aiqms-system": ["ben -> edit"]}), [*MASTERS, "user ben"]),
+    "who edits CRDs, or webhooks": (
+        "disable-gate", rbac("* ann -> c", "* ben -> w",
+            cluster={"c": "patch customresourcedefinitions.apiextensions.k8s.io",
+                     "w": "create mutatingwebhookconfigurations.admissionregistration.k8s.io"}),
+        [*MASTERS, "user ann", "user ben"],
+    ),
+    "who holds the role by name": ("approve model-owner", rbac("@owners -> owner", "ben -> risk"), ["group owners"]),
+    "a wildcard makes nobody an approver": ("approve model-owner", rbac("* ann -> cluster-admin", "ann -> owner", "ben -> owner"), ["user ben"]),
+    "a wildcard over roles makes nobody one either": (
+        "approve model-owner", rbac("ann -> w", "ben -> owner",
+            cluster={"w": "approve approvalroles.aiqms.dev"}), ["user ben"],
+    ),
+    "service accounts approve nothing": (
+        "approve model-owner", rbac("ci/bot @system:serviceaccounts @system:nodes system:kube-scheduler ben -> owner"),
+        ["user ben"],
+    ),
+    "everybody, where everybody is bound": ("approve model-owner", rbac("@system:authenticated -> owner"), ["group system:authenticated"]),
+    "another decision is another right": ("stop model-owner", rbac("ann -> owner"), MASTERS),
+    "a wildcard stops": ("stop model-owner", rbac("* ann -> cluster-admin"), [*MASTERS, "user ann"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "graph", "people"), DIRECT.values(), ids=DIRECT.keys())
+def test_the_right_itself(question: str, graph: Rbac, people: list[str]) -> None:
+    assert sorted({str(g.subject) for g in direct(graph, QUESTIONS[question])}) == people
+
+
+def test_the_binding_that_gives_it_is_named() -> None:
+    found = {str(g.subject): g.by for g in direct(rbac("ann -> edit"), QUESTIONS["edit-workload"])}
+    assert found == {"user ann": f"RoleBinding {HERE}/b0 (ClusterRole edit)", "group system:masters": "the API server itself"}
+
+
+WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
+    "acting as anybody": ("edit-workload", rbac("* ben -> i", cluster={"i": "impersonate users,groups"}), ["user ben: impersonate"]),
+    "acting as one who may not leads nowhere": ("edit-workload", rbac("ann -> edit", "* ben -> i", cluster={"i": "impersonate users=carol"}), []),
+    "acting as one who may": ("edit-workload", rbac("ann -> edit", "* ben -> i", cluster={"i": "impersonate users=ann"}), ["user ben: impersonate"]),
+    "acting as a group that may": ("edit-workload", rbac("@devs -> edit", "* ben -> i", cluster={"i": "impersonate groups=devs"}), ["user ben: impersonate"]),
+    "acting as others needs a right of the whole cluster": ("edit-workload", rbac("ann -> edit", "ben -> i", cluster={"i": "impersonate users"}), []),
+    "acting as a ServiceAccount of the namespace": (
+        "edit-register", rbac(f"{HERE}/bot -> register", "ben -> i", cluster={"i": "impersonate serviceaccounts"}), ["user ben: impersonate"],
+    ),
+    "acting as a ServiceAccount by its user name": (
+        "edit-register", rbac("ci/bot -> register", "* ben -> i", cluster={"i": "impersonate users=system:serviceaccount:ci:bot"}), ["user ben: impersonate"],
+    ),
+    "acting as others by the constrained verbs of 1.36": (
+        "edit-workload", rbac("ann -> edit", "* ben -> i", cluster={"i": "impersonate:user-info users.authentication.k8s.io"}), ["user ben: impersonate"],
+    ),
+    "raising a role": ("edit-workload", rbac("ben -> e", cluster={"e": "escalate roles.rbac.authorization.k8s.io"}), ["user ben: escalate"]),
+    "binding any role": ("edit-workload", rbac("ben -> b", cluster={"b": "bind clusterroles.rbac.authorization.k8s.io"}), ["user ben: bind"]),
+    "binding the role that gives it": (
+        "edit-workload", rbac("ann -> edit", "ben -> b",
+            cluster={"b": "bind clusterroles.rbac.authorization.k8s.io=edit"}), ["user ben: bind"],
+    ),
+    "binding another role leads nowhere": (
+        "edit-workload", rbac("ann -> edit", "ben -> b",
+            cluster={"b": "bind clusterroles.rbac.authorization.k8s.io=view"}), [],
+    ),
+    "approving certificates for clients": (
+        "approve model-owner", rbac("* ben -> c",
+            cluster={"c": "approve signers.certificates.k8s.io=kubernetes.io/kube-apiserver-client"}), ["user ben: certificates"],
+    ),
+    "approving those of all of Kubernetes' signers": (
+        "approve model-owner", rbac("* ben -> c", cluster={"c": "approve signers.certificates.k8s.io=kubernetes.io/*"}), ["user ben: certificates"],
+    ),
+    "approving kubelets' certificates leads nowhere": (
+        "approve model-owner", rbac("* ben -> c", cluster={"c": "approve signers.certificates.k8s.io=kubernetes.io/kubelet-serving"}), [],
+    ),
+    "a token of a ServiceAccount that may": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=bot"}), ["user ben: tokens"],
+    ),
+    "a token of another one leads nowhere": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=other"}), [],
+    ),
+    "pods that run as a ServiceAccount that may": ("edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> edit"]}), ["user ben: pods"]),
+    "a ServiceAccount approves nothing, so its token leads nowhere": (
+        "approve model-owner", rbac("ci/bot -> owner", others={"ci": ["ben -> edit"]}), [],
+    ),
+    "a node's kubelet reads what its pods read": ("read-secrets", rbac("* ben -> n", cluster={"n": "get nodes/proxy"}), ["user ben: nodes"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "graph", "found"), WAYS.values(), ids=WAYS.keys())
+def test_the_ways_to_a_right_that_one_lacks(question: str, graph: Rbac, found: list[str]) -> None:
+    assert sorted(f"{g.subject}: {g.way}" for g in reaching(graph, QUESTIONS[question]) if g.way and str(g.subject) not in MASTERS) == found
+
+
+def test_a_way_is_said_of_those_alone_who_lack_the_right() -> None:
+    graph = rbac("ann -> edit", "* ann ben -> i", cluster={"i": "impersonate users"})
+    assert sorted((str(g.subject), g.way) for g in reaching(graph, QUESTIONS["edit-workload"])) == [
+        ("group system:masters", ""),
+        ("user ann", ""),
+        ("user ben", "impersonate"),
+    ]
+
+
+ROUND = {
+    "impersonate": "impersonate uids.authentication.k8s.io,users",
+    "escalate": "escalate clusterroles.rbac.authorization.k8s.io",
+    "bind": "bind roles.rbac.authorization.k8s.io=anything",
+    "certificates": "sign signers.certificates.k8s.io",
+    "nodes": "create nodes/proxy",
+    "debug": "patch pods/ephemeralcontainers",
+    "host": "create pods",
+}
+
+
+@pytest.mark.parametrize("way", ROUND)
+def test_ways_round_the_gate(way: str) -> None:
+    found = {g.way for g in round_the_gate(rbac("* ben -> r", cluster={"r": ROUND[way]})) if str(g.subject) == "user ben"}
+    assert found == {way}
+
+
+def test_the_list_has_people_and_ways_and_leaves_out_the_control_plane() -> None:
+    graph = rbac("@devs -> edit", "@owners -> owner", "* ben -> i", cluster={"i": "impersonate users"})
+    said = [(line.question, line.subject, line.way) for line in access_list(graph) if line.subject not in MASTERS]
+    assert said == [
+        ("approve model-owner", "group owners", ""),
+        ("edit-workload", "group devs", ""),
+        ("ways-round", "group devs", "impersonate"),  # of the namespace's ServiceAccounts
+        ("ways-round", "user ben", "impersonate"),
+    ]
+
+
+SAME = rbac("@devs -> edit", "ann -> owner")
+CHANGES = {
+    "nothing": (SAME, True),
+    "another name of the binding, and another order": (rbac("ann -> owner", "@devs -> edit"), True),
+    "another role that gives the same": (
+        rbac("@devs -> e2", "ann -> owner",
+            cluster={"e2": "create,update,patch,delete pods; impersonate serviceaccounts"}), True,
+    ),
+    "a right that is not on the list": (rbac("@devs -> edit", "ann -> owner", "eve -> view"), True),
+    "a subject more": (rbac("@devs eve -> edit", "ann -> owner"), False),
+    "a subject less": (rbac("@devs -> edit"), False),
+    "a way more": (rbac("@devs -> edit", "ann -> owner", "* eve -> i", cluster={"i": "impersonate users"}), False),
+    "a wildcard that takes the role away": (rbac("@devs -> edit", "ann -> owner", "* ann -> cluster-admin"), False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("graph", "same"), CHANGES.values(), ids=CHANGES.keys())
+def test_the_digest_changes_with_who_can_do_what_alone(graph: Rbac, same: bool) -> None:
+    assert (list_digest(access_list(graph)) == list_digest(access_list(SAME))) is same
+
+
+def test_the_control_planes_own_are_told_by_the_binding_that_ships_with_them() -> None:
+    controller = Subject("ServiceAccount", "deployment-controller", "kube-system")
+    writes = {"w": role("ClusterRole", "w", "update deployments.apps")}
+
+    def listed(name: str, of: Subject) -> list[str]:
+        bound = Binding("ClusterRoleBinding", "", name, ("ClusterRole", "w"), (of,))
+        graph = replace(rbac(), everywhere=Clusterwide(writes, (bound,)))
+        return [line.subject for line in access_list(graph) if line.question == "edit-workload" and line.subject not in MASTERS]
+
+    assert listed("system:controller:deployment-controller", controller) == []
+    assert listed("another-binding", controller) == ["serviceaccount kube-system/deployment-controller"]
+    assert listed("system:controller:flux", Subject("ServiceAccount", "helm-controller", "kube-system")) == ["serviceaccount kube-system/helm-controller"]
+    assert listed("anything", Subject("User", "system:kube-controller-manager")) == []
+
+
+def test_a_service_accounts_rights_are_those_of_all_its_groups_everywhere() -> None:
+    graph = rbac(
+        f"{HERE}/scoring -> view", f"* @system:serviceaccounts:{HERE} -> n", "* @system:serviceaccounts -> s", "* @system:authenticated -> me", "* ann -> edit",
+        others={"vault": [f"system:serviceaccount:{HERE}:scoring -> Role:r"]}, other_roles={"vault": {"r": "get secrets=key"}},
+        cluster={"n": "get nodes", "s": "get /openid/v1/jwks; get /metrics", "me": "create selfsubjectaccessreviews.authorization.k8s.io"},
+    )  # fmt: skip
+    assert [(r.rule.resources or r.rule.urls, r.within, r.by) for r in account_rights(graph, "scoring")] == [
+        (("nodes",), "", "ClusterRoleBinding c1 (ClusterRole n)"),
+        (("/metrics",), "", "ClusterRoleBinding c2 (ClusterRole s)"),
+        (("pods", "deployments"), HERE, f"RoleBinding {HERE}/b0 (ClusterRole view)"),
+        (("secrets",), "vault", "RoleBinding vault/b0 (Role r)"),
+    ]
+
+
+def test_every_question_has_an_id_of_its_own() -> None:
+    assert len({q.id for q in FIXED}) == len(FIXED)
+    assert isinstance(QUESTIONS["approve model-owner"], Question)
