@@ -45,6 +45,8 @@ def remedy(control: Json, facts: Facts) -> Way | None:
         return _resume(facts)
     if control["id"] == "emergency" and control["reason"] in _REVIEWED:
         return _review(control, facts)
+    if control["reason"] in ("AccessReviewDue", "AccessChanged"):
+        return _review_access(control, facts)
     if not control["id"].startswith(_APPROVALS) or control["result"] == "Warn" or control["reason"] == "AuthorUnknown":
         return None
     role = control["id"].removeprefix(_APPROVALS)
@@ -99,6 +101,12 @@ def _review(control: Json, facts: Facts) -> Way | None:
     asked = [(role, facts.who_may[(role, Decision.REJECT)]) for role in roles if (role, Decision.REJECT) in facts.who_may]
     command = f"kubectl qms review {facts.name} -n {facts.namespace} --record {record['metadata']['name']}"
     return _way(asked, command, facts, but=cases.who(record))
+
+
+def _review_access(control: Json, facts: Facts) -> Way | None:
+    """By one of the roles that the control's procedure has review."""
+    asked = [(role, facts.who_may.get((role, Decision.REVIEW_ACCESS), _UNKNOWN)) for role in facts.reviewers.get(control.get("procedure", ""), ())]
+    return _way(asked or [("", _UNKNOWN)], f"kubectl qms review-access {facts.name} -n {facts.namespace}", facts)
 
 
 def renewal(facts: Facts) -> Way | None:

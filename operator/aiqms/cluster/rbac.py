@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aiqms.api.values import Json
 from aiqms.cluster.client import Client, path
 from aiqms.cluster.reflector import Reflector
 from aiqms.cluster.store import Key, Store
-from aiqms.policy.rbac import Binding, Clusterwide, Local, Rbac, Role, Rule, Subject, subject
+from aiqms.policy.rbac import Binding, Clusterwide, Local, Rbac, Subject, binding_of, role_of
 
 RBAC = "rbac.authorization.k8s.io/v1"
 KINDS = {"Role": "roles", "RoleBinding": "rolebindings", "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
@@ -27,10 +26,10 @@ class Grants:
         self._stale: set[str] = set()  # namespaces whose part has to be compiled anew
         self._naming: dict[Subject, tuple[Binding, ...]] = {}  # RoleBindings by the ServiceAccounts, and groups of these, that they name
         self._bound: dict[Key, Binding] = {}
-        self.roles = Store(role, self._near)
-        self.bindings = Store(binding, self._rebound)
-        self.cluster_roles = Store(role, self._far)
-        self.cluster_bindings = Store(binding, self._far)
+        self.roles = Store(role_of, self._near)
+        self.bindings = Store(binding_of, self._rebound)
+        self.cluster_roles = Store(role_of, self._far)
+        self.cluster_bindings = Store(binding_of, self._far)
 
     def seen(self, namespace: str) -> Rbac:
         """What RBAC says in one namespace, and in the others that have bindings."""
@@ -80,26 +79,6 @@ def _account(who: Subject) -> bool:
 def _sorted(store: Store[Binding], namespace: str) -> tuple[Binding, ...]:
     """In the order of their names, so that what is said of them never changes with the order of events."""
     return tuple(b for _, b in sorted(store.within(namespace), key=lambda found: found[0]))
-
-
-def role(raw: Json) -> Role:
-    """Of a Role or a ClusterRole, whose aggregated rules the API server keeps in its rules."""
-    metadata = raw["metadata"]
-    rules = tuple(_rule(r) for r in raw.get("rules") or [])
-    return Role(raw["kind"], metadata.get("namespace", ""), metadata["name"], rules)
-
-
-def _rule(raw: Json) -> Rule:
-    keys = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
-    return Rule(*(tuple(raw.get(key) or ()) for key in keys))
-
-
-def binding(raw: Json) -> Binding:
-    """Of a RoleBinding or a ClusterRoleBinding. A ServiceAccount without namespace is one of the binding's."""
-    metadata, ref = raw["metadata"], raw["roleRef"]
-    here = metadata.get("namespace", "")
-    subjects = tuple(subject(s["kind"], s["name"], s.get("namespace") or here) for s in raw.get("subjects") or [])
-    return Binding(raw["kind"], here, metadata["name"], (ref["kind"], ref["name"]), subjects)
 
 
 def reflectors(client: Client, of: Grants) -> list[Reflector]:

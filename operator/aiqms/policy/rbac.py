@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from aiqms.api.values import GROUP
+from aiqms.api.values import GROUP, Json
 
 ANY = "*"
 HERE = "."  # of an Ask: the namespace that is looked at
@@ -201,6 +201,26 @@ class Rbac:
         namespace = self.here.namespace if ask.within == HERE else ask.within
         local = self.local(namespace) if namespace else None
         return [*self.everywhere.who(ask), *(_given(ask, local.bound(self.everywhere)) if local else ())]
+
+
+def role_of(raw: Json) -> Role:
+    """Of a Role or a ClusterRole, whose aggregated rules the API server keeps in its rules."""
+    metadata = raw["metadata"]
+    rules = tuple(_rule(r) for r in raw.get("rules") or [])
+    return Role(raw["kind"], metadata.get("namespace", ""), metadata["name"], rules)
+
+
+def _rule(raw: Json) -> Rule:
+    keys = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
+    return Rule(*(tuple(raw.get(key) or ()) for key in keys))
+
+
+def binding_of(raw: Json) -> Binding:
+    """Of a RoleBinding or a ClusterRoleBinding. A ServiceAccount without namespace is one of the binding's."""
+    metadata, ref = raw["metadata"], raw["roleRef"]
+    here = metadata.get("namespace", "")
+    subjects = tuple(subject(s["kind"], s["name"], s.get("namespace") or here) for s in raw.get("subjects") or [])
+    return Binding(raw["kind"], here, metadata["name"], (ref["kind"], ref["name"]), subjects)
 
 
 def subjects_who(rbac: Rbac, asks: Iterable[Ask]) -> list[Given]:

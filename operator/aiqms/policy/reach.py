@@ -189,14 +189,14 @@ def ways(question: Question) -> dict[str, Way]:
 
 
 def reaching(rbac: Rbac, question: Question) -> list[Given]:
-    """Who holds the right, then who gets it by which way; each subject once for each way."""
+    """Who holds the right, then who gets it by which way; each subject once for each way and binding."""
     holders = direct(rbac, question)
     held = {h.subject for h in holders}
-    found = {(h.subject, ""): h for h in holders}
+    found = {(h.subject, "", h.binding): h for h in holders}
     for name, way in ways(question).items():
         for given in way(rbac, holders):
             if given.subject not in held:
-                found.setdefault((given.subject, name), replace(given, way=name))
+                found.setdefault((given.subject, name, given.binding), replace(given, way=name))
     return list(found.values())
 
 
@@ -204,7 +204,7 @@ def round_the_gate(rbac: Rbac) -> list[Given]:
     """Question ways-round: who could act as others, raise rights, or go past the API server or the gate."""
     every = [Given(Subject(kind, ANY), Ask("", "", ""), None) for kind in ("User", "Group", "ServiceAccount")]
     led = {"impersonate": _anybody, "escalate": escalate, "bind": _binds, "certificates": certificates, **ROUND}
-    found = {(g.subject, name): replace(g, way=name) for name, way in led.items() for g in way(rbac, every)}
+    found = {(g.subject, name, g.binding): replace(g, way=name) for name, way in led.items() for g in way(rbac, every)}
     return list(found.values())
 
 

@@ -1,0 +1,151 @@
+"""`kubectl qms who-can`: who can do what about a governed namespace, and which binding gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from aiqms.api.record import Decision
+from aiqms.api.values import Json
+from aiqms.cli import access
+from aiqms.cli.connection import Connection, connect
+from aiqms.cli.reading import procedures_of
+from aiqms.cli.terminal import Context, Exit, Format, Namespace, Output, print_lines, print_value, terminal_width
+from aiqms.cli.text import Line, wrapped
+from aiqms.policy.rbac import Given, Rbac
+from aiqms.policy.reach import FIXED, Question, decides, decisions, own, reaching, release_namespace, round_the_gate
+from aiqms.policy.words import plural
+
+HELP = """Says who can do what about a namespace: approve in each role, stop, edit workloads and register entries, read secrets and logs,
+open sessions, change procedures, take the namespace out of the gate, switch the gate off; and who could go round.
+
+Name questions to ask only these: edit-workload, edit-register, read-secrets, read-logs, open-session, change-procedures, release-namespace,
+disable-gate, write-clearances, ways-round, or a decision with or without its role, such as approve risk-manager, or stop.
+
+Candidates come from roles and bindings; the answer is the API server's own, asked for each of them (SubjectAccessReview). A user is asked without
+groups, a group as a member of whom nothing else is known. Those who lack a right and can get it stand there too, with the way: impersonate
+(act as others), escalate and bind (raise rights), certificates (make credentials), tokens and pods (be a service account), nodes (a kubelet).
+
+Ends with 0, or 1 if nobody can do something that was named, 2 on wrong usage, 3 if the cluster could not be asked or you may not ask."""
+ROUND = "ways-round"
+DECISIONS = {d.lower(): d for d in Decision}
+_ORDER = (Decision.APPROVE, Decision.REJECT, Decision.STOP, Decision.RESUME, Decision.EMERGENCY, Decision.REVIEW_ACCESS)
+_PARTS = {"approvals": (Decision.APPROVE, Decision.REJECT), "stop": (Decision.STOP, Decision.RESUME), "emergency": (Decision.EMERGENCY,)}
+FIXED_IDS = (*(q.id for q in FIXED), "release-namespace", ROUND)
+QUESTIONS = (*FIXED_IDS, *DECISIONS)
+Questions = Annotated[list[str] | None, typer.Argument(metavar="[QUESTION…]", help="What is asked; default: everything.")]
+All = Annotated[bool, typer.Option("--all", help="The control plane's own parts too.")]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Who can do one thing. denied: how many candidates the API server does not let."""
+
+    question: str
+    givens: tuple[Given, ...]
+    denied: int = 0
+
+
+def command(questions: Questions = None, all_: All = False, namespace: Namespace = None, context: Context = None, output: Format = Output.TEXT) -> None:
+    connection = connect(context=context, namespace=namespace)
+    words = list(questions or [])
+    check(words)
+    rbac = access.rbac(connection, whole=True)
+    asked = chosen(words, everything(rbac, procedures_of(connection) or {}))
+    found = [shown(a, all_=all_) for a in answered(connection, rbac, asked)]
+    if output is Output.TEXT:
+        print_lines(lines(found, connection.namespace, width=terminal_width()))
+    else:
+        print_value([row for a in found for row in rows(a)], output)
+    raise typer.Exit(Exit.NO if words and not all(a.givens for a in found) else Exit.YES)
+
+
+def everything(rbac: Rbac, procedures: dict[str, Json]) -> list[Question]:
+    """All questions: of decisions those that procedures give somebody, and those that a rule names. ROUND is one of its own."""
+    asked = {(d, role) for spec in procedures.values() for d, role in _decided(spec)}
+    asked |= {(DECISIONS[q.asks[0].verb], q.role) for q in decisions(rbac)}
+    decided = [decides(d, role) for d, role in sorted(asked, key=lambda each: (_ORDER.index(each[0]), each[1]))]
+    return [*decided, *FIXED, release_namespace(rbac.here.namespace), Question(ROUND, ())]
+
+
+def _decided(spec: Json) -> Iterator[tuple[Decision, str]]:
+    approving = [r["role"] for r in (spec.get("approvals") or {}).get("roles") or []]
+    for part, each in _PARTS.items():
+        roles = approving if part == "approvals" else (spec.get(part) or {}).get("roles") or []
+        yield from ((d, role) for role in roles for d in each)
+    review = spec.get("access") or {}
+    if review.get("reviewEvery"):
+        yield from ((Decision.REVIEW_ACCESS, role) for role in review.get("reviewRoles") or approving)
+
+
+def check(words: Sequence[str]) -> None:
+    """Raises BadParameter for a word that is no question, nor the role of the decision before it."""
+    for before, word in zip(("", *words), words, strict=False):
+        if word not in FIXED_IDS and word not in DECISIONS and before not in DECISIONS:
+            raise typer.BadParameter(f"{word!r} is no question: name one of {', '.join(QUESTIONS)}", param_hint="QUESTION")
+
+
+def chosen(words: Sequence[str], known: Sequence[Question]) -> list[Question]:
+    """The questions that the words name; all where there are none. A decision's role need not be known."""
+    if not words:
+        return list(known)
+    found = list[Question]()
+    for word, after in zip(words, (*words[1:], ""), strict=True):
+        if word in FIXED_IDS:
+            found += [q for q in known if q.id == word]
+        elif word in DECISIONS:
+            role = after if after and after not in DECISIONS and after not in FIXED_IDS else ""
+            found += [decides(DECISIONS[word], role)] if role else [q for q in known if q.id.startswith(f"{word} ")]
+    return found
+
+
+def answered(connection: Connection, rbac: Rbac, questions: Iterable[Question]) -> list[Answers]:
+    """Candidates from RBAC, answers from the API server. Raises CannotAsk."""
+    candidates = [(q.id, round_the_gate(rbac) if q.id == ROUND else reaching(rbac, q)) for q in questions]
+    real = set(map(_key, access.confirmed(connection, [g for _, each in candidates for g in each])))
+    return [Answers(q, tuple(g for g in each if _key(g) in real), sum(_key(g) not in real for g in each)) for q, each in candidates]
+
+
+def _key(given: Given) -> tuple[object, ...]:
+    return given.subject, given.ask, given.names
+
+
+def shown(answers: Answers, *, all_: bool) -> Answers:
+    """Sorted, and without the control plane's own parts unless these are wanted."""
+    kept = (g for g in answers.givens if all_ or not own(g))
+    return Answers(answers.question, tuple(sorted(kept, key=lambda g: (g.way, g.subject))), answers.denied)
+
+
+def rows(answers: Answers) -> Iterator[Json]:
+    """The same for programs."""
+    for given in answers.givens:
+        binding = given.binding
+        yield {
+            "question": answers.question,
+            "kind": given.subject.kind,
+            "name": given.subject.name,
+            "namespace": given.subject.namespace,
+            "way": given.way or "direct",
+            "binding": {"kind": binding.kind, "namespace": binding.namespace, "name": binding.name} if binding else None,
+            "role": {"kind": binding.role[0], "name": binding.role[1]} if binding else None,
+            "controlPlane": own(given),
+        }
+
+
+def lines(found: Sequence[Answers], namespace: str, *, width: int | None) -> Iterator[Line]:
+    """A table for each question. Pure."""
+    subject = max((len(str(g.subject)) for a in found for g in a.givens), default=0)
+    way = max((len(g.way) for a in found for g in a.givens), default=0)
+    for answers in found:
+        yield Line(f"{answers.question}  (namespace {namespace})", "bold")
+        if not answers.givens:
+            yield Line("  nobody", "yellow")
+        for given in answers.givens:
+            head = f"  {str(given.subject).ljust(subject)}  " + (f"{given.way.ljust(way)}  " if way else "")
+            yield from wrapped(given.by, head, " " * len(head), width, "yellow" if given.way else "")
+        if answers.denied:
+            yield Line(f"  … {plural(answers.denied, 'candidate')} more, whom the API server does not let", "dim")
+    yield from wrapped("a user is asked without groups, a group as a member of whom nothing else is known", "… ", "  ", width, "dim")
