@@ -59,6 +59,14 @@ class Ask:
     within: str = HERE
 
     @cached_property
+    def _hash(self) -> int:
+        return hash((self.verb, self.group, self.resource, self.subresource, self.name, self.within))
+
+    def __hash__(self) -> int:
+        """Worked out once: answers are kept by question."""
+        return self._hash
+
+    @cached_property
     def full(self) -> str:
         """resource/subresource."""
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
@@ -156,9 +164,13 @@ class Clusterwide:
         """Those who may everywhere."""
         if ask not in self._known:
             masters = Given(Subject("Group", MASTERS), ask, None)
-            bound = _given(ask, ((b, self.role(b)) for b in self.bindings))
+            bound = _given(ask, self.bound())
             self._known[ask] = tuple(bound) if any(g.subject == masters.subject for g in bound) else (*bound, masters)
         return self._known[ask]
+
+    def bound(self) -> Iterator[tuple[Role, list[Binding]]]:
+        """Each binding with its role. One that does not exist gives nothing."""
+        yield from ((role, [b]) for b in self.bindings if (role := self.role(b)))
 
     def role(self, binding: Binding) -> Role | None:
         """What a ClusterRoleBinding gives; None where there is no such ClusterRole."""
@@ -173,11 +185,18 @@ class Local:
     roles: Mapping[str, Role] = field(default_factory=dict)
     bindings: tuple[Binding, ...] = ()
 
-    def bound(self, everywhere: Clusterwide) -> Iterator[tuple[Binding, Role | None]]:
-        """Each RoleBinding with its role; None where that does not exist, which gives nothing."""
+    @cached_property
+    def _by_role(self) -> dict[tuple[str, str], list[Binding]]:
+        found: dict[tuple[str, str], list[Binding]] = {}
         for binding in self.bindings:
-            kind, name = binding.role
-            yield binding, self.roles.get(name) if kind == "Role" else everywhere.roles.get(name)
+            found.setdefault(binding.role, []).append(binding)
+        return found
+
+    def bound(self, everywhere: Clusterwide) -> Iterator[tuple[Role, list[Binding]]]:
+        """Each role that is bound here, with its RoleBindings. One that does not exist gives nothing."""
+        for (kind, name), bindings in self._by_role.items():
+            if role := self.roles.get(name) if kind == "Role" else everywhere.roles.get(name):
+                yield role, bindings
 
 
 @dataclass(frozen=True)
@@ -232,6 +251,5 @@ def subjects_who(rbac: Rbac, asks: Iterable[Ask]) -> list[Given]:
     return list(found.values())
 
 
-def _given(ask: Ask, bound: Iterable[tuple[Binding, Role | None]]) -> list[Given]:
-    pairs = ((binding, role.giving(ask)) for binding, role in bound if role)
-    return [Given(s, ask, binding, rule.names) for binding, rule in pairs if rule for s in binding.subjects]
+def _given(ask: Ask, bound: Iterable[tuple[Role, list[Binding]]]) -> list[Given]:
+    return [Given(s, ask, b, rule.names) for role, each in bound if (rule := role.giving(ask)) for b in each for s in b.subjects]

@@ -263,8 +263,8 @@ def list_digest(lines: Iterable[Line]) -> str:
 
 def decisions(rbac: Rbac) -> list[Question]:
     """A question for each decision and each role that a rule names here."""
-    bound = [*((b, rbac.everywhere.role(b)) for b in rbac.everywhere.bindings), *rbac.here.bound(rbac.everywhere)]
-    named = {name for _, role in bound if role for name in role.decided}
+    bound = [*rbac.everywhere.bound(), *rbac.here.bound(rbac.everywhere)]
+    named = {name for role, _ in bound for name in role.decided}
     return [decides(decision, name) for name in sorted(named) for decision in DECIDED]
 
 

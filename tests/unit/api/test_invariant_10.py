@@ -186,7 +186,7 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "decision": of_record(approve("alice", name="r"), reject("alice", name="r")),
         "expires": of_record(approve("alice"), approve("alice", expires="2027-01-02T00:00:00Z")),
         "reviews": of_record(review(), review(of="no-such"), base=given(emergency(), procedures=[breaks()])),
-        "list": of_record(*LISTS, base=given(procedures=[REVIEWED], reach=reach(RUNS, [REVIEWED], []))),
+        "list": of_record(LISTS[0], LISTS[1], base=given(procedures=[REVIEWED], reach=reach(RUNS, [REVIEWED], []))),
         "withdraws": of_record(withdraw("alice", "approve-alice"), withdraw("alice", "no-such"), base=given(approve("alice"))),
         "approver.username": of_record(approve("alice"), approver(username="bob")),
         "approver.authorized": of_record(approve("alice"), approver(authorized=False)),
