@@ -1,6 +1,7 @@
 """How long it takes to look again at who can do what in many namespaces after one change: python -m bench.who_can [NAMESPACES] [BINDINGS].
 
-In memory: the operator's own caches and policy, no API server. Times are of this process alone, for machines are shared. The baseline, in the same run, compiles everything anew for each namespace.
+In memory: the operator's own caches and policy, no API server. Times are of this process alone,
+for machines are shared. The baseline, in the same run, compiles everything anew for each namespace.
 """
 
 from __future__ import annotations

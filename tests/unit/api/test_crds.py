@@ -32,6 +32,8 @@ REQUIRED = {
         "spec.stop.obligations[]": ["framework", "id"],
         "spec.emergency": ["roles", "maxDuration", "reviewWithin"],
         "spec.emergency.obligations[]": ["framework", "id"],
+        "spec.access.rights[]": ["apiGroups", "resources", "verbs"],
+        "spec.access.obligations[]": ["framework", "id"],
         "spec.responsibilities[]": ["duty", "role"],
     },
     "AIModelDeployment": {
