@@ -15,39 +15,38 @@ from aiqms.api.access import Access
 from aiqms.api.procedure import Enforcement
 from aiqms.api.values import FOREVER, later
 from aiqms.policy.decide import decide
-from aiqms.policy.facts import Broken, Input, Procedure, Reach
-from tests.unit.policy.given import HEX, day, fed, fingerprint, record
-from tests.unit.policy.grants import rbac
+from aiqms.policy.facts import Broken, Input, Procedure, Reach, Record
+from tests.unit.policy.given import HEX, approve, day, fed, fingerprint, given, record
 from tests.unit.policy.inputs import DAYS, PEOPLE, ROLES, TIMES, inputs
 from tests.unit.policy.test_laws import live, shuffled
 
-law = settings(deadline=None, max_examples=60, derandomize=True)
-GRAPHS = [rbac(), rbac("@devs -> edit"), rbac("@devs eve -> edit", "@owners -> owner")]
+law = settings(deadline=None, max_examples=100, derandomize=True)
 ACCESS = st.fixed_dictionaries(
-    {"reviewEvery": st.sampled_from([None, "5s", "9d", "40d"]), "reviewRoles": st.sampled_from([None, [ROLES[0]], [ROLES[1]]])},
-    optional={"editors": st.sampled_from([{"groups": ["devs"]}, {}])},
+    {"reviewEvery": st.sampled_from([None, "5s", "40d", "90d"])},
+    optional={"reviewRoles": st.sampled_from([[ROLES[0]], [ROLES[1]]]), "editors": st.sampled_from([{"groups": ["devs"]}, {}])},
 )
-LISTS = st.sampled_from([HEX["1"], HEX["2"]])
+LISTS = st.sampled_from([HEX["1"], HEX["1"], HEX["2"]])
 
 
 @st.composite
 def asked(draw: st.DrawFn) -> Input:
-    """Any Input whose procedures ask for access, with some reviews, and RBAC looked at or not."""
-    of = draw(inputs())
-    procedures = tuple(_asking(p, draw(ACCESS)) if isinstance(p, Procedure) else p for p in of.procedures)
-    reviews = tuple(_review(draw, n) for n in range(draw(st.integers(0, 3))))
-    seen = draw(st.sampled_from([None, *GRAPHS]))
-    reach = None if seen is None else Reach(holders={}, list=draw(LISTS))
-    return replace(of, procedures=procedures, records=(*of.records, *reviews), reach=reach)
+    """Any Input, every other one approved as it is, whose procedures ask for access, with some reviews, and RBAC looked at or not."""
+    approved = draw(st.booleans())
+    of = given(approve("alice")) if approved else draw(inputs())
+    access = st.fixed_dictionaries({"reviewEvery": st.sampled_from(["5s", "40d"])}) if approved else ACCESS
+    procedures = tuple(_asking(p, draw(access)) if isinstance(p, Procedure) else p for p in of.procedures)
+    reviews = tuple(_review(draw, role, n) for role in (ROLES[0], ROLES[1]) for n in range(draw(st.integers(0, 2))))
+    known = draw(st.integers(0, 5)) > 0
+    return replace(of, procedures=procedures, records=(*of.records, *reviews), reach=Reach(list=draw(LISTS)) if known else None)
 
 
 def _asking(procedure: Procedure, access: dict[str, Any]) -> Procedure:
     return replace(procedure, spec=procedure.spec.model_copy(update={"access": Access.model_validate(access)}))
 
 
-def _review(draw: st.DrawFn, number: int) -> Any:
-    role, made = draw(st.sampled_from(ROLES)), draw(DAYS)
-    return record("ReviewAccess", draw(PEOPLE), role, made, name=f"v{number}", list=draw(LISTS), authorized=draw(st.booleans()))
+def _review(draw: st.DrawFn, role: str, number: int) -> Record:
+    lawful = draw(st.integers(0, 5)) > 0
+    return record("ReviewAccess", draw(PEOPLE), role, draw(DAYS), name=f"v-{role[:5]}-{number}", list=draw(LISTS), authorized=lawful)
 
 
 def confirmed(of: Input, procedure: Procedure, now: datetime) -> bool:
