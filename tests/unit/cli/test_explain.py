@@ -343,3 +343,10 @@ def test_what_is_printed_for_programs_is_plain_and_complete() -> None:
         "subject": NEW,
         "changed": ["model", "workload"],
     }
+
+
+def test_who_reviews_who_can_do_what_and_the_command_for_it() -> None:
+    due = control("access/review", "Fail", "AccessReviewDue", "nobody confirmed yet who can do what here", procedure="high-risk-inference")
+    may = {("auditor", Decision.REVIEW_ACCESS): WhoMay(("group auditors",), known=True)}
+    said = text(facts(state_of(due, reason="AccessReviewDue"), who_may=may, reviewers={"high-risk-inference": ("auditor",)})).splitlines()[2:4]
+    assert [line.strip() for line in said] == ["who may: group auditors", "they run: kubectl qms review-access credit-scoring -n lending"]
