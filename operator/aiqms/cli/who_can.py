@@ -32,8 +32,8 @@ groups, a group as a member of whom nothing else is known. Those who lack a righ
 Ends with 0, or 1 if nobody can do something that was named, 2 on wrong usage, 3 if the cluster could not be asked or you may not ask."""
 ROUND = "ways-round"
 DECISIONS = {d.lower(): d for d in Decision}
-_ORDER = (Decision.APPROVE, Decision.REJECT, Decision.STOP, Decision.RESUME, Decision.EMERGENCY, Decision.REVIEW_ACCESS)
-_PARTS = {"approvals": (Decision.APPROVE, Decision.REJECT), "stop": (Decision.STOP, Decision.RESUME), "emergency": (Decision.EMERGENCY,)}
+_ORDER = (Decision.APPROVE, Decision.REJECT, Decision.WITHDRAW, Decision.STOP, Decision.RESUME, Decision.EMERGENCY, Decision.REVIEW_ACCESS)
+_PARTS = {"approvals": (Decision.APPROVE, Decision.REJECT, Decision.WITHDRAW), "stop": (Decision.STOP, Decision.RESUME), "emergency": (Decision.EMERGENCY,)}
 FIXED_IDS = (*(q.id for q in FIXED), "release-namespace", ROUND)
 QUESTIONS = (*FIXED_IDS, *DECISIONS)
 Questions = Annotated[list[str] | None, typer.Argument(metavar="[QUESTION…]", help="What is asked; default: everything.")]
@@ -98,15 +98,22 @@ def chosen(words: Sequence[str], known: Sequence[Question]) -> list[Question]:
             found += [q for q in known if q.id == word]
         elif word in DECISIONS:
             role = after if after and after not in DECISIONS and after not in FIXED_IDS else ""
-            found += [decides(DECISIONS[word], role)] if role else [q for q in known if q.id.startswith(f"{word} ")]
+            found += [decides(DECISIONS[word], role)] if role else [q for q in known if q.id.startswith(f"{word} ")] or [Question(word, ())]
     return found
 
 
 def answered(connection: Connection, rbac: Rbac, questions: Iterable[Question]) -> list[Answers]:
     """Candidates from RBAC, answers from the API server. Raises CannotAsk."""
-    candidates = [(q.id, round_the_gate(rbac) if q.id == ROUND else reaching(rbac, q)) for q in questions]
+    candidates = [(q.id, _candidates(rbac, q)) for q in questions]
     real = set(map(_key, access.confirmed(connection, [g for _, each in candidates for g in each])))
     return [Answers(q, tuple(g for g in each if _key(g) in real), sum(_key(g) not in real for g in each)) for q, each in candidates]
+
+
+def _candidates(rbac: Rbac, question: Question) -> list[Given]:
+    """Nobody for a decision of which no role is known."""
+    if question.id == ROUND:
+        return round_the_gate(rbac)
+    return reaching(rbac, question) if question.asks else []
 
 
 def _key(given: Given) -> tuple[object, ...]:

@@ -100,10 +100,10 @@ def _person(subject: Subject) -> bool:
 
 # Ways in which one who lacks a right gets it
 
-Way = Callable[[Rbac, Sequence[Given]], Iterator[Given]]  # holders of a right -> others who can get it
+Way = Callable[[Rbac, Question, Sequence[Given]], Iterator[Given]]  # a right and its holders -> others who can get it
 
 
-def impersonate(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+def impersonate(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Acts as one of the holders. With resourceNames it is one of those that are named."""
     known = {h.subject for h in holders}
     for resource, kind in (("users", "User"), ("groups", "Group"), ("serviceaccounts", "ServiceAccount")):
@@ -123,36 +123,40 @@ def _named(found: Iterable[Given], wanted: Iterable[str]) -> Iterator[Given]:
     yield from (g for g in found if (names & set(g.names) if g.names else names))
 
 
-def escalate(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+def escalate(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Writes into a role more than they hold themselves."""
     yield from subjects_who(rbac, (Ask("escalate", _RBAC, "roles"), Ask("escalate", _RBAC, "clusterroles", within=CLUSTER)))
 
 
-def bind(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+def bind(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Binds a role that they do not hold to themselves; with resourceNames only one of those."""
-    giving = {h.binding.role[1] for h in holders if h.binding}
-    for given in subjects_who(rbac, (Ask("bind", _RBAC, "roles"), Ask("bind", _RBAC, "clusterroles"))):
-        if not given.names or giving & set(given.names):
-            yield given
+    found = subjects_who(rbac, (Ask("bind", _RBAC, "roles"), Ask("bind", _RBAC, "clusterroles")))
+    yield from (g for g in found if not g.names or any(role.giving(ask) for role in _roles(rbac, g.names) for ask in question.asks))
 
 
-def certificates(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+def _roles(rbac: Rbac, names: Iterable[str]) -> Iterator[Role]:
+    """Those of the names that exist, as ClusterRole or as Role of the namespace."""
+    for name in names:
+        yield from (role for role in (rbac.everywhere.roles.get(name), rbac.here.roles.get(name)) if role)
+
+
+def certificates(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Approves, or signs, a certificate request for anybody's credentials: it takes the request's subresource and the signer."""
     signers = [Ask(verb, _CERTIFICATES, "signers", name=name, within=CLUSTER) for verb in ("approve", "sign") for name in _SIGNERS]
     yield from subjects_who(rbac, signers)
 
 
-def tokens(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+def tokens(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Asks for the token of a ServiceAccount that holds it."""
     for account in _accounts(rbac, holders):
         found = subjects_who(rbac, (Ask("create", "", "serviceaccounts", "token", within=account.namespace),))
         yield from (g for g in found if not g.names or account.name in g.names)
 
 
-def pods(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+def pods(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Makes pods that run as a ServiceAccount that holds it."""
     for account in _accounts(rbac, holders):
-        yield from subjects_who(rbac, [replace(a, within=account.namespace) for a in EDIT_WORKLOAD.asks if not a.verb.startswith("delete")])
+        yield from subjects_who(rbac, [replace(a, within=account.namespace) for a in _making()])
 
 
 def _accounts(rbac: Rbac, holders: Sequence[Given]) -> list[Subject]:
@@ -161,24 +165,36 @@ def _accounts(rbac: Rbac, holders: Sequence[Given]) -> list[Subject]:
     return sorted(s for s in found if rbac.local(s.namespace))
 
 
-def nodes(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+def nodes(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Speaks to a node's kubelet past the API server: runs commands in any container there, and reads its logs and secrets."""
     yield from subjects_who(rbac, _asks(("get", "create"), "", "nodes/proxy", within=CLUSTER))
 
 
-def debug(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+def debug(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Puts a container into a running pod (kubectl debug); into one that is cleared the gate lets none."""
     yield from subjects_who(rbac, _asks(("update", "patch"), "", "pods/ephemeralcontainers"))
 
 
-def host(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
-    """Makes pods in kube-system, which the gate exempts: on the host, and as its service accounts."""
-    yield from subjects_who(rbac, _asks(("create",), "", "pods", within="kube-system"))
+def operator(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Is the operator: by its token, or by pods in its namespace."""
+    token = Ask("create", "", "serviceaccounts", "token", within=OPERATOR_NAMESPACE)
+    yield from subjects_who(rbac, (token, *(replace(a, within=OPERATOR_NAMESPACE) for a in _making())))
+
+
+def _making() -> tuple[Ask, ...]:
+    """What leads to new pods."""
+    return tuple(a for a in EDIT_WORKLOAD.asks if not a.verb.startswith("delete"))
+
+
+def host(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Makes pods in kube-system, which the gate exempts: on the host, and as its service accounts; or has the token of one."""
+    token = Ask("create", "", "serviceaccounts", "token", within="kube-system")
+    yield from subjects_who(rbac, (token, *(replace(a, within="kube-system") for a in _making())))
 
 
 ANYBODY: Mapping[str, Way] = {"impersonate": impersonate, "escalate": escalate, "bind": bind, "certificates": certificates}  # lead to any right
 THROUGH: Mapping[str, Way] = {"tokens": tokens, "pods": pods}  # lead to a service account's
-ROUND: Mapping[str, Way] = {"nodes": nodes, "debug": debug, "host": host}  # lead past the API server, or past the gate
+ROUND: Mapping[str, Way] = {"nodes": nodes, "debug": debug, "host": host, "operator": operator}  # lead past the API server, or past the gate
 _SESSIONS = ("open-session", "read-logs", "read-secrets")
 
 
@@ -194,7 +210,7 @@ def reaching(rbac: Rbac, question: Question) -> list[Given]:
     held = {h.subject for h in holders}
     found = {(h.subject, "", h.binding): h for h in holders}
     for name, way in ways(question).items():
-        for given in way(rbac, holders):
+        for given in way(rbac, question, holders):
             if given.subject not in held:
                 found.setdefault((given.subject, name, given.binding), replace(given, way=name))
     return list(found.values())
@@ -204,16 +220,16 @@ def round_the_gate(rbac: Rbac) -> list[Given]:
     """Question ways-round: who could act as others, raise rights, or go past the API server or the gate."""
     every = [Given(Subject(kind, ANY), Ask("", "", ""), None) for kind in ("User", "Group", "ServiceAccount")]
     led = {"impersonate": _anybody, "escalate": escalate, "bind": _binds, "certificates": certificates, **ROUND}
-    found = {(g.subject, name, g.binding): replace(g, way=name) for name, way in led.items() for g in way(rbac, every)}
+    found = {(g.subject, name, g.binding): replace(g, way=name) for name, way in led.items() for g in way(rbac, Question("ways-round", ()), every)}
     return list(found.values())
 
 
-def _anybody(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+def _anybody(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Whoever impersonates at all, whomever."""
     yield from subjects_who(rbac, [a for resource in ("users", "groups", "serviceaccounts") for a in _impersonating(resource)])
 
 
-def _binds(rbac: Rbac, holders: Sequence[Given]) -> Iterator[Given]:
+def _binds(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Whoever binds at all, whatever."""
     yield from subjects_who(rbac, (Ask("bind", _RBAC, "roles"), Ask("bind", _RBAC, "clusterroles")))
 

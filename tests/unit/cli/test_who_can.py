@@ -33,8 +33,8 @@ FIXED = [
 NAMED = {
     "nothing: everything that procedures and rules name": (
         [],
-        ["approve model-owner", "approve risk-manager", "reject model-owner", "stop incident-commander", "stop risk-manager", "resume incident-commander",
-         "resume risk-manager", "emergency risk-manager", "reviewaccess auditor", "reviewaccess risk-manager", *FIXED],
+        ["approve model-owner", "approve risk-manager", "reject model-owner", "withdraw model-owner", "stop incident-commander", "stop risk-manager",
+         "resume incident-commander",          "resume risk-manager", "emergency risk-manager", "reviewaccess auditor", "reviewaccess risk-manager", *FIXED],
     ),
     "a question": (["read-logs"], ["read-logs"]),
     "two": (["edit-workload", "ways-round"], ["edit-workload", "ways-round"]),
@@ -42,6 +42,7 @@ NAMED = {
     "a decision in a role": (["approve", "risk-manager"], ["approve risk-manager"]),
     "a decision in a role that nobody names": (["approve", "janitor"], ["approve janitor"]),
     "a decision and a question": (["stop", "read-logs"], ["stop incident-commander", "stop risk-manager", "read-logs"]),
+    "a decision of which no role is known": (["withdraw", "read-logs"], ["withdraw model-owner", "read-logs"]),
     "two decisions": (["approve", "janitor", "emergency"], ["approve janitor", "emergency risk-manager"]),
 }  # fmt: skip
 

@@ -96,6 +96,9 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
         "edit-workload", rbac("ann -> edit", "ben -> b",
             cluster={"b": "bind clusterroles.rbac.authorization.k8s.io=edit"}), ["user ben: bind"],
     ),
+    "binding a role that gives it and that nobody has": (
+        "edit-workload", rbac("ben -> b", cluster={"b": "bind clusterroles.rbac.authorization.k8s.io=edit"}), ["user ben: bind"],
+    ),
     "binding another role leads nowhere": (
         "edit-workload", rbac("ann -> edit", "ben -> b",
             cluster={"b": "bind clusterroles.rbac.authorization.k8s.io=view"}), [],
@@ -145,7 +148,6 @@ ROUND = {
     "certificates": "sign signers.certificates.k8s.io",
     "nodes": "create nodes/proxy",
     "debug": "patch pods/ephemeralcontainers",
-    "host": "create pods",
 }
 
 
@@ -153,6 +155,21 @@ ROUND = {
 def test_ways_round_the_gate(way: str) -> None:
     found = {g.way for g in round_the_gate(rbac("* ben -> r", cluster={"r": ROUND[way]})) if str(g.subject) == "user ben"}
     assert found == {way}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "words", "way"),
+    [
+        ("kube-system", "create pods", "host"),
+        ("kube-system", "create serviceaccounts/token", "host"),
+        ("aiqms-system", "patch deployments.apps", "operator"),
+        ("aiqms-system", "create serviceaccounts/token=aiqms-operator", "operator"),
+        ("ci", "create pods", None),
+    ],
+)
+def test_ways_round_the_gate_through_another_namespace(namespace: str, words: str, way: str | None) -> None:
+    found = round_the_gate(rbac(others={namespace: ["ben -> r"]}, cluster={"r": words}))
+    assert [g.way for g in found if str(g.subject) == "user ben"] == ([way] if way else [])
 
 
 def test_the_list_has_people_and_ways_and_leaves_out_the_control_plane() -> None:
