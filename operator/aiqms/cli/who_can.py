@@ -29,7 +29,7 @@ Candidates come from roles and bindings; the answer is the API server's own, ask
 groups, a group as a member of whom nothing else is known. Those who lack a right and can get it stand there too, with the way: impersonate
 (act as others), escalate and bind (raise rights), certificates (make credentials), tokens and pods (be a service account), nodes (a kubelet).
 
-Ends with 0, or 1 if nobody can do something that was named, 2 on wrong usage, 3 if the cluster could not be asked or you may not ask."""
+Ends with 0, or 1 if nobody has a right that was named, 2 on wrong usage, 3 if the cluster could not be asked or you may not ask."""
 ROUND = "ways-round"
 DECISIONS = {d.lower(): d for d in Decision}
 _ORDER = (Decision.APPROVE, Decision.REJECT, Decision.WITHDRAW, Decision.STOP, Decision.RESUME, Decision.EMERGENCY, Decision.REVIEW_ACCESS)
@@ -48,6 +48,11 @@ class Answers:
     givens: tuple[Given, ...]
     denied: int = 0
 
+    @property
+    def unheld(self) -> bool:
+        """Whether nobody has the right itself, though some may get it. What goes round has ways alone."""
+        return not any(not g.way or self.question == ROUND for g in self.givens)
+
 
 def command(questions: Questions = None, all_: All = False, namespace: Namespace = None, context: Context = None, output: Format = Output.TEXT) -> None:
     connection = connect(context=context, namespace=namespace)
@@ -60,7 +65,7 @@ def command(questions: Questions = None, all_: All = False, namespace: Namespace
         print_lines(lines(found, connection.namespace, width=terminal_width()))
     else:
         print_value([row for a in found for row in rows(a)], output)
-    raise typer.Exit(Exit.NO if words and not all(a.givens for a in found) else Exit.YES)
+    raise typer.Exit(Exit.NO if words and any(a.unheld for a in found) else Exit.YES)
 
 
 def everything(rbac: Rbac, procedures: dict[str, Json]) -> list[Question]:
@@ -148,8 +153,8 @@ def lines(found: Sequence[Answers], namespace: str, *, width: int | None) -> Ite
     way = max((len(g.way) for a in found for g in a.givens), default=0)
     for answers in found:
         yield Line(f"{answers.question}  (namespace {namespace})", "bold")
-        if not answers.givens:
-            yield Line("  nobody", "yellow")
+        if answers.unheld:
+            yield Line("  nobody" + (" has it; who can get it:" if answers.givens else ""), "yellow")
         for given in answers.givens:
             head = f"  {str(given.subject).ljust(subject)}  " + (f"{given.way.ljust(way)}  " if way else "")
             yield from wrapped(given.by, head, " " * len(head), width, "yellow" if given.way else "")

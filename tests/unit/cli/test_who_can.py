@@ -118,7 +118,8 @@ EDITS = shown(Answers("edit-workload", tuple(reaching(GRAPH, EDIT_WORKLOAD)), de
 
 
 def test_answers_as_lines() -> None:
-    assert [line.text for line in lines([EDITS, Answers("approve janitor", ())], HERE, width=None)] == [
+    unheld = Answers("approve janitor", tuple(g for g in EDITS.givens if g.way))
+    assert [line.text for line in lines([EDITS, Answers("approve janitor", ()), unheld], HERE, width=None)] == [
         "edit-workload  (namespace lending)",
         "  group devs                         RoleBinding lending/b0 (ClusterRole edit)",
         "  group system:masters               the API server itself",
@@ -126,6 +127,9 @@ def test_answers_as_lines() -> None:
         "  … 1 candidate more, whom the API server does not let",
         "approve janitor  (namespace lending)",
         "  nobody",
+        "approve janitor  (namespace lending)",
+        "  nobody has it; who can get it:",
+        "  user eve              impersonate  ClusterRoleBinding c2 (ClusterRole i)",
         "… a user is asked without groups, a group as a member of whom nothing else is known",
     ]
 
