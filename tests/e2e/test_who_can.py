@@ -20,7 +20,7 @@ from aiqms.cli.who_can import answered, everything
 from aiqms.policy.rbac import Ask, Rbac, Subject, groups_of, subjects_who
 from aiqms.policy.reach import decides, direct
 from tests.e2e.conftest import RBAC, binding, cluster_binding
-from tests.e2e.given import NAME, UNSEEN, Place, placed
+from tests.e2e.given import NAME, UNSEEN, Place, placed, refused
 from tests.e2e.test_cli_people import CANNOT_ASK, DONE, NO, qms
 from tests.testbed.api import Api, Json
 from tests.testbed.cluster import Cluster
@@ -213,6 +213,12 @@ def test_who_may_not_read_bindings_is_told_which_rights_are_missing(place: Place
     said = qms(place, "alice", "who-can", code=CANNOT_ASK)
     assert "you may not list clusterroles.rbac.authorization.k8s.io cluster-wide" in said
     assert "ClusterRole aiqms-auditor, bound cluster-wide, lets you" in said
+
+
+@pytest.mark.parametrize("spec", [{"list": UNSEEN}, {"decision": "ReviewAccess"}], ids=["an approval that names a list", "a review that names none"])
+def test_a_list_belongs_to_a_review_and_to_nothing_else(place: Place, spec: Json) -> None:
+    with refused("list is the digest of the list that decision ReviewAccess confirms", code=422):
+        place.decide("alice", **({"subject": UNSEEN} | spec))
 
 
 # Controls

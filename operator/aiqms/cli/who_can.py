@@ -150,14 +150,22 @@ def rows(answers: Answers) -> Iterator[Json]:
 def lines(found: Sequence[Answers], namespace: str, *, width: int | None) -> Iterator[Line]:
     """A table for each question. Pure."""
     subject = max((len(str(g.subject)) for a in found for g in a.givens), default=0)
-    way = max((len(g.way) for a in found for g in a.givens), default=0)
+    way = max((len(ways) for a in found for _, ways, _ in _joined(a)), default=0)
     for answers in found:
         yield Line(f"{answers.question}  (namespace {namespace})", "bold")
         if answers.unheld:
             yield Line("  nobody" + (" has it; who can get it:" if answers.givens else ""), "yellow")
-        for given in answers.givens:
-            head = f"  {str(given.subject).ljust(subject)}  " + (f"{given.way.ljust(way)}  " if way else "")
-            yield from wrapped(given.by, head, " " * len(head), width, "yellow" if given.way else "")
+        for who, ways, by in _joined(answers):
+            head = f"  {who.ljust(subject)}  " + (f"{ways.ljust(way)}  " if way else "")
+            yield from wrapped(by, head, " " * len(head), width, "yellow" if ways else "")
         if answers.denied:
             yield Line(f"  … {plural(answers.denied, 'candidate')} more, whom the API server does not let", "dim")
     yield from wrapped("a user is asked without groups, a group as a member of whom nothing else is known", "… ", "  ", width, "dim")
+
+
+def _joined(answers: Answers) -> list[tuple[str, str, str]]:
+    """Subject, ways and what gives them: ways by the same binding in one line."""
+    found: dict[tuple[str, bool, str], list[str]] = {}
+    for given in answers.givens:
+        found.setdefault((str(given.subject), bool(given.way), given.by), []).append(given.way)
+    return [(who, ", ".join(ways), by) for (who, _, by), ways in found.items()]

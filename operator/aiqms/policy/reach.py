@@ -104,22 +104,25 @@ Way = Callable[[Rbac, Question, Sequence[Given]], Iterator[Given]]  # a right an
 
 
 def impersonate(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
-    """Acts as one of the holders. With resourceNames it is one of those that are named."""
+    """Acts as one of the holders. With resourceNames it is one of those that are named; a ServiceAccount is reached by a right in its own namespace."""
     known = {h.subject for h in holders}
-    for resource, kind in (("users", "User"), ("groups", "Group"), ("serviceaccounts", "ServiceAccount")):
-        wanted = {s.name for s in known if s.kind == kind} | {s.user for s in known if s.kind == "ServiceAccount" and kind == "User"}
-        yield from _named(subjects_who(rbac, _impersonating(resource)), wanted)
+    users = {s.user for s in known if s.kind != "Group"}
+    groups = {s.name for s in known if s.kind == "Group"}
+    yield from _named(subjects_who(rbac, _impersonating("users")), users)
+    yield from _named(subjects_who(rbac, _impersonating("groups")), groups)
+    for namespace in sorted({s.namespace for s in known if s.kind == "ServiceAccount"}):
+        accounts = {s.name for s in known if s.kind == "ServiceAccount" and s.namespace == namespace}
+        yield from _named(subjects_who(rbac, _impersonating("serviceaccounts", namespace)), accounts)
 
 
-def _impersonating(resource: str) -> tuple[Ask, ...]:
+def _impersonating(resource: str, within: str = CLUSTER) -> tuple[Ask, ...]:
     """The old verb, and the constrained ones (beta and on in Kubernetes 1.36), which a holder needs beside others: taken for enough here."""
-    scope = HERE if resource == "serviceaccounts" else CLUSTER
     verb = "impersonate:serviceaccount" if resource == "serviceaccounts" else "impersonate:user-info"
-    return Ask("impersonate", "", resource, within=scope), Ask(verb, _AUTHENTICATION, resource, within=scope)
+    return Ask("impersonate", "", resource, within=within), Ask(verb, _AUTHENTICATION, resource, within=within)
 
 
-def _named(found: Iterable[Given], wanted: Iterable[str]) -> Iterator[Given]:
-    names = set(wanted)
+def _named(found: Iterable[Given], names: set[str]) -> Iterator[Given]:
+    """Those who may as for one of the names."""
     yield from (g for g in found if (names & set(g.names) if g.names else names))
 
 
@@ -226,7 +229,7 @@ def round_the_gate(rbac: Rbac) -> list[Given]:
 
 def _anybody(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Whoever impersonates at all, whomever."""
-    yield from subjects_who(rbac, [a for resource in ("users", "groups", "serviceaccounts") for a in _impersonating(resource)])
+    yield from subjects_who(rbac, (*_impersonating("users"), *_impersonating("groups"), *_impersonating("serviceaccounts", HERE)))
 
 
 def _binds(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:

@@ -25,7 +25,7 @@ PROCEDURES: dict[str, Json] = {
         "access": {"reviewEvery": "90d", "reviewRoles": ["auditor"]},
     }
 }
-GRAPH = rbac("@devs -> edit", "ann -> risk", "* eve -> i", cluster={"i": "impersonate users,groups"})
+GRAPH = rbac("@devs -> edit", "ann -> risk", "* eve -> i", cluster={"i": "impersonate users,groups; escalate clusterroles.rbac.authorization.k8s.io"})
 FIXED = [
     "edit-workload", "edit-register", "read-secrets", "read-logs", "open-session", "change-procedures", "disable-gate", "write-clearances",
     "release-namespace", "ways-round",
@@ -121,21 +121,21 @@ def test_answers_as_lines() -> None:
     unheld = Answers("approve janitor", tuple(g for g in EDITS.givens if g.way))
     assert [line.text for line in lines([EDITS, Answers("approve janitor", ()), unheld], HERE, width=None)] == [
         "edit-workload  (namespace lending)",
-        "  group devs                         RoleBinding lending/b0 (ClusterRole edit)",
-        "  group system:masters               the API server itself",
-        "  user eve              impersonate  ClusterRoleBinding c2 (ClusterRole i)",
+        "  group devs                                   RoleBinding lending/b0 (ClusterRole edit)",
+        "  group system:masters                         the API server itself",
+        "  user eve              escalate, impersonate  ClusterRoleBinding c2 (ClusterRole i)",
         "  … 1 candidate more, whom the API server does not let",
         "approve janitor  (namespace lending)",
         "  nobody",
         "approve janitor  (namespace lending)",
         "  nobody has it; who can get it:",
-        "  user eve              impersonate  ClusterRoleBinding c2 (ClusterRole i)",
+        "  user eve              escalate, impersonate  ClusterRoleBinding c2 (ClusterRole i)",
         "… a user is asked without groups, a group as a member of whom nothing else is known",
     ]
 
 
 def test_answers_for_programs() -> None:
-    devs, masters, eve = rows(EDITS)
+    devs, masters, *_, eve = rows(EDITS)
     assert devs == {
         "question": "edit-workload", "kind": "Group", "name": "devs", "namespace": "", "way": "direct", "controlPlane": False,
         "binding": {"kind": "RoleBinding", "namespace": HERE, "name": "b0"}, "role": {"kind": "ClusterRole", "name": "edit"},

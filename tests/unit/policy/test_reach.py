@@ -84,6 +84,12 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     "acting as a ServiceAccount of the namespace": (
         "edit-register", rbac(f"{HERE}/bot -> register", "ben -> i", cluster={"i": "impersonate serviceaccounts"}), ["user ben: impersonate"],
     ),
+    "acting as a ServiceAccount of another namespace takes a right there": (
+        "edit-register", rbac("ci/bot -> register", "ben -> i", cluster={"i": "impersonate serviceaccounts"}), [],
+    ),
+    "acting as one with a right there": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> i"]}, cluster={"i": "impersonate serviceaccounts"}), ["user ben: impersonate"],
+    ),
     "acting as a ServiceAccount by its user name": (
         "edit-register", rbac("ci/bot -> register", "* ben -> i", cluster={"i": "impersonate users=system:serviceaccount:ci:bot"}), ["user ben: impersonate"],
     ),
@@ -119,7 +125,7 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     "a token of another one leads nowhere": (
         "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=other"}), [],
     ),
-    "pods that run as a ServiceAccount that may": ("edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> edit"]}), ["user ben: pods"]),
+    "pods that run as a ServiceAccount that may": ("edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> m"]}, cluster={"m": "create jobs.batch"}), ["user ben: pods"]),
     "a ServiceAccount approves nothing, so its token leads nowhere": (
         "approve model-owner", rbac("ci/bot -> owner", others={"ci": ["ben -> edit"]}), [],
     ),
