@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from kubernetes.aio.client import Configuration
 
+from aiqms.api.record import Decision
 from aiqms.api.values import API_VERSION, Json
 from aiqms.cluster.caches import Caches, caches
 from aiqms.cluster.client import Client
 from aiqms.cluster.inputs import InputReader
-from aiqms.controllers.gather import gather
+from aiqms.controllers.gather import Gathered, gather
 from aiqms.gate.rules import DEFAULTS
 
 NAMESPACE = "lending"
@@ -54,17 +56,76 @@ def known(*records: Json) -> Caches:
     return found
 
 
-async def unreadable(of: Caches) -> dict[str, str]:
+async def gathered(of: Caches) -> Gathered:
     client = Client(Configuration())
     try:
         facts = await gather(NAMESPACE, of, InputReader(client, of))
     finally:
         await client.close()
     assert facts
-    return {name: given.unreadable for name, given in facts.registered.items()}
+    return facts
+
+
+async def unreadable(of: Caches) -> dict[str, str]:
+    return {name: given.unreadable for name, given in (await gathered(of)).registered.items()}
 
 
 async def test_invariant_7_a_record_that_cannot_be_read_keeps_its_deployment_from_being_cleared_anew() -> None:
     found = await unreadable(known(record("scoring", "Frobnicate"), record("fraud", "Approve")))
     assert found["fraud"] == ""
     assert found["scoring"].startswith("apr/scoring-frobnicate could not be read: spec.decision: ")
+
+
+PROCEDURE: Json = {
+    "title": "High risk", "revision": 1, "owner": "Quality", "approvals": {"roles": [{"role": "model-owner"}]},
+    "access": {"editors": {}, "serviceAccount": "Dedicated", "reviewEvery": "90d"},
+}  # fmt: skip
+
+
+def workload(name: str, account: str | None) -> Json:
+    spec = {"containers": [{"name": "serve", "image": "registry.bank.example/vllm:1"}]} | ({"serviceAccountName": account} if account else {})
+    template = {"metadata": {"labels": {"aiqms.dev/deployment": name}}, "spec": spec}
+    return stored("Deployment", name, spec={"template": template}) | {"apiVersion": "apps/v1"}
+
+
+def pod(name: str, account: str) -> Json:
+    raw = stored("Pod", name, spec={"containers": [], "serviceAccountName": account}) | {"apiVersion": "v1"}
+    return raw | {"metadata": raw["metadata"] | {"labels": {"aiqms.dev/deployment": "scoring"}}}
+
+
+def with_rbac(found: Caches, account: str | None, *more: str) -> Caches:
+    """eve edits; the ServiceAccounts default, own and old may read pods here."""
+    found.workloads["Deployment"].put(workload("scoring", account))
+    for name in more:
+        found.pods.put(pod(f"pod-{name}", name))
+    procedure = stored("QMSProcedure", "high-risk", spec=PROCEDURE)
+    found.procedures.put(procedure | {"metadata": procedure["metadata"] | {"namespace": ""}})
+    for name, subject in (("edit", {"kind": "User", "name": "eve"}), *((a, {"kind": "ServiceAccount", "name": a}) for a in ("default", "own", "old"))):
+        resource, group, verb = ("deployments", "apps", "patch") if name == "edit" else ("pods", "", "get")
+        rules = [{"apiGroups": [group], "resources": [resource], "verbs": [verb]}]
+        found.grants.roles.put(stored("Role", name, rules=rules))
+        found.grants.bindings.put(stored("RoleBinding", name, roleRef={"kind": "Role", "name": name}, subjects=[subject]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("account", "pods", "accounts"),
+    [
+        pytest.param("own", (), ["own"], id="the one that the workload names"),
+        pytest.param(None, (), ["default"], id="default, where it names none"),
+        pytest.param("own", ("old",), ["old", "own"], id="also that of a pod that still runs as another"),
+    ],
+)
+async def test_the_service_accounts_looked_at_are_those_that_pods_run_as(account: str | None, pods: tuple[str, ...], accounts: list[str]) -> None:
+    found = (await gathered(with_rbac(known(), account, *pods))).registered["scoring"].reach
+    assert found is not None
+    assert [r.account for r in found.accounts] == accounts
+    assert [str(g.subject) for g in found.editors] == ["group system:masters", "user eve"]
+    assert found.list.startswith("sha256:")
+    assert found.holders[(Decision.APPROVE, "model-owner")] == ()
+
+
+async def test_what_no_procedure_asks_for_is_not_worked_out() -> None:
+    found = (await gathered(known())).registered["scoring"].reach
+    assert found is not None
+    assert (found.editors, found.accounts, found.list, dict(found.holders)) == ((), (), "", {})

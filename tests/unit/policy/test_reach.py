@@ -125,7 +125,9 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     "a token of another one leads nowhere": (
         "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=other"}), [],
     ),
-    "pods that run as a ServiceAccount that may": ("edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> m"]}, cluster={"m": "create jobs.batch"}), ["user ben: pods"]),
+    "pods that run as a ServiceAccount that may": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> m"]}, cluster={"m": "create jobs.batch"}), ["user ben: pods"],
+    ),
     "a ServiceAccount approves nothing, so its token leads nowhere": (
         "approve model-owner", rbac("ci/bot -> owner", others={"ci": ["ben -> edit"]}), [],
     ),
