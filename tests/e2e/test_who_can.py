@@ -22,6 +22,7 @@ from aiqms.policy.reach import decides, direct
 from tests.e2e.conftest import RBAC, binding, cluster_binding
 from tests.e2e.given import NAME, UNSEEN, Place, placed, refused
 from tests.e2e.test_cli_people import CANNOT_ASK, DONE, NO, qms
+from tests.e2e.test_story_hands_off import now, what, written
 from tests.testbed.api import Api, Json
 from tests.testbed.cluster import Cluster
 from tests.testbed.operator_process import Operator
@@ -223,6 +224,8 @@ def test_a_list_belongs_to_a_review_and_to_nothing_else(place: Place, spec: Json
 
 # Controls
 
+READS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+
 
 def said(place: Place, control: str) -> tuple[str, str, str]:
     """Result, reason and message."""
@@ -276,8 +279,27 @@ def test_an_editor_too_many_is_found_wherever_the_right_comes_from(place: Place)
     await_said(place, "access/editors", "Pass", "EditorsKnown", seconds=2)
 
 
+def test_invariant_9_a_binding_that_changes_no_answer_is_looked_at_and_writes_nothing(place: Place, installed: Operator) -> None:
+    """The one that changes an answer comes last, so that the others have been looked at."""
+    place.govern(access={"editors": {"groups": ["lending-platform", "system:masters"]}, "rights": [READS]})
+    place.register()
+    place.deploy()
+    await_said(place, "access/editors", "Pass", "EditorsKnown", seconds=30)
+    place.await_pods(held=1)
+    since = now()
+    place.admin.create(eve(place, "view"))
+    place.admin.delete("rolebindings", "eves", place.namespace)
+    name = f"{place.namespace}-far"
+    place.admin.create(cluster_binding(name, "view", "graph-strangers"))
+    place.admin.delete("clusterrolebindings", name)
+    place.admin.create(eve(place))
+    await_said(place, "access/editors", "Fail", "EditorUnexpected", seconds=2)
+    mine = [what(e) for e in written(installed, since) if e["objectRef"].get("namespace") == place.namespace and e["objectRef"]["resource"] != "events"]
+    assert mine == [("patch", "aimodeldeployments", "status", place.namespace, NAME)]
+
+
 def test_a_service_account_that_may_more_than_is_listed_is_found_with_its_binding(place: Place) -> None:
-    place.govern(access={"rights": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]})
+    place.govern(access={"rights": [READS]})
     place.register()
     place.deploy()
     await_said(place, "access/rights", "Pass", "RightsListed", seconds=30)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from aiqms.api.values import Json
 from aiqms.cli.connection import CannotAsk, Connection, Refused
 from aiqms.cli.doctor_rows import plainly
-from aiqms.policy.rbac import CLUSTER, HERE, Ask, Clusterwide, Given, Local, Rbac, Subject, binding_of, groups_of, role_of
+from aiqms.policy.rbac import CLUSTER, HERE, Ask, Binding, Clusterwide, Given, Local, Rbac, Role, Subject, binding_of, groups_of, role_of
 from aiqms.policy.reach import NOBODYS_ROLE, ROLES
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -41,10 +41,16 @@ def assembled(namespace: str, found: Mapping[str, Sequence[Json]]) -> Rbac:
     roles = [role_of(r | {"kind": "Role"}) for r in found["roles"]]
     bindings = [binding_of(b | {"kind": "RoleBinding"}) for b in found["rolebindings"]]
     spaces = {b.namespace for b in bindings} | {r.namespace for r in roles} | {namespace}
-    locals_ = {ns: Local(ns, {r.name: r for r in roles if r.namespace == ns}, tuple(b for b in bindings if b.namespace == ns)) for ns in spaces}
+    near: dict[str, dict[str, Role]] = {ns: {} for ns in spaces}
+    bound: dict[str, list[Binding]] = {ns: [] for ns in spaces}
+    for role in roles:
+        near[role.namespace][role.name] = role
+    for binding in bindings:
+        bound[binding.namespace].append(binding)
+    locals_ = {ns: Local(ns, near[ns], tuple(bound[ns])) for ns in spaces}
     far = {r["metadata"]["name"]: role_of(r | {"kind": "ClusterRole"}) for r in found["clusterroles"]}
-    bound = tuple(binding_of(b | {"kind": "ClusterRoleBinding"}) for b in found["clusterrolebindings"])
-    return Rbac(Clusterwide(far, bound), locals_[namespace], locals_)
+    everywhere = Clusterwide(far, tuple(binding_of(b | {"kind": "ClusterRoleBinding"}) for b in found["clusterrolebindings"]))
+    return Rbac(everywhere, locals_[namespace], locals_)
 
 
 def every(connection: Connection, path: str) -> list[Json]:
