@@ -257,6 +257,8 @@ def test_an_editor_too_many_is_found_wherever_the_right_comes_from(place: Place)
     await_said(
         place, "access/editors", "Fail", "EditorUnexpected", seconds=2, naming=f"user eve, who may edit (RoleBinding {place.namespace}/eves (ClusterRole edit))"
     )
+    marked = {r["name"]: r["notNamedBy"] for r in json.loads(qms(place, "auditor", "who-can", "edit-workload", "-o", "json"))}
+    assert marked == {"lending-platform": [], "system:masters": [], "eve": [f"{place.namespace}-rule"]}
     place.decide("alice")
     place.await_pods(held=1)
     assert place.ready() == ("False", "EditorUnexpected")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import typer
@@ -12,11 +12,11 @@ from aiqms.api.record import Decision
 from aiqms.api.values import Json
 from aiqms.cli import access
 from aiqms.cli.connection import Connection, connect
-from aiqms.cli.reading import procedures_of
+from aiqms.cli.reading import REGISTER, procedures_of, readable_items
 from aiqms.cli.terminal import Context, Exit, Format, Namespace, Output, print_lines, print_value, terminal_width
 from aiqms.cli.text import Line, wrapped
-from aiqms.policy.rbac import Given, Rbac
-from aiqms.policy.reach import FIXED, Question, decides, decisions, own, reaching, release_namespace, round_the_gate
+from aiqms.policy.rbac import Given, Rbac, Subject
+from aiqms.policy.reach import EDIT_REGISTER, EDIT_WORKLOAD, FIXED, Question, decides, decisions, own, reaching, release_namespace, round_the_gate
 from aiqms.policy.words import plural
 
 HELP = """Says who can do what about a namespace: approve in each role, stop, edit workloads and register entries, read secrets and logs,
@@ -27,7 +27,8 @@ disable-gate, write-clearances, ways-round, or a decision with or without its ro
 
 Candidates come from roles and bindings; the answer is the API server's own, asked for each of them (SubjectAccessReview). A user is asked without
 groups, a group as a member of whom nothing else is known. Those who lack a right and can get it stand there too, with the way: impersonate
-(act as others), escalate and bind (raise rights), certificates (make credentials), tokens and pods (be a service account), nodes (a kubelet).
+(act as others), escalate and bind (raise rights), certificates (make credentials), tokens and pods (be a service account), nodes (a kubelet). Editors
+whom a procedure does not name under access.editors are marked.
 
 Ends with 0, or 1 if nobody has a right that was named, 2 on wrong usage, 3 if the cluster could not be asked or you may not ask."""
 ROUND = "ways-round"
@@ -42,11 +43,12 @@ All = Annotated[bool, typer.Option("--all", help="The control plane's own parts 
 
 @dataclass(frozen=True)
 class Answers:
-    """Who can do one thing. denied: how many candidates the API server does not let."""
+    """Who can do one thing. denied: how many candidates the API server does not let. extra: procedures that limit it, and do not name the subject."""
 
     question: str
     givens: tuple[Given, ...]
     denied: int = 0
+    extra: Mapping[Subject, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def unheld(self) -> bool:
@@ -58,9 +60,9 @@ def command(questions: Questions = None, all_: All = False, namespace: Namespace
     connection = connect(context=context, namespace=namespace)
     words = list(questions or [])
     check(words)
-    rbac = access.rbac(connection, whole=True)
-    asked = chosen(words, everything(rbac, procedures_of(connection) or {}))
-    found = [shown(a, all_=all_) for a in answered(connection, rbac, asked)]
+    rbac, procedures = access.rbac(connection, whole=True), procedures_of(connection) or {}
+    limits = limited(readable_items(connection, f"{REGISTER}/namespaces/{connection.namespace}/aimodeldeployments") or [], procedures)
+    found = [compared(shown(a, all_=all_), limits) for a in answered(connection, rbac, chosen(words, everything(rbac, procedures)))]
     if output is Output.TEXT:
         print_lines(lines(found, connection.namespace, width=terminal_width()))
     else:
@@ -131,6 +133,29 @@ def shown(answers: Answers, *, all_: bool) -> Answers:
     return Answers(answers.question, tuple(sorted(kept, key=lambda g: (g.way, g.subject))), answers.denied)
 
 
+Limits = Mapping[str, Json]  # procedure -> its access.editors
+
+
+def limited(deployments: Iterable[Json], procedures: Mapping[str, Json]) -> Limits:
+    """The procedures that say who may edit, of those that apply to a deployment of the namespace."""
+    applying = {p["name"] for d in deployments for p in (d.get("status") or {}).get("procedures") or []}
+    found = {name: (procedures[name].get("access") or {}).get("editors") for name in sorted(applying & procedures.keys())}
+    return {name: editors for name, editors in found.items() if editors is not None}
+
+
+def compared(answers: Answers, limits: Limits) -> Answers:
+    """Editors whom a procedure does not name are marked with it."""
+    if answers.question not in (EDIT_WORKLOAD.id, EDIT_REGISTER.id):
+        return answers
+    outside = {g.subject: tuple(name for name, editors in limits.items() if not _named(g.subject, editors)) for g in answers.givens if not own(g)}
+    return replace(answers, extra={who: names for who, names in outside.items() if names})
+
+
+def _named(subject: Subject, editors: Json) -> bool:
+    kind, name = ("groups", subject.name) if subject.kind == "Group" else ("users", subject.user)
+    return name in (editors.get(kind) or [])
+
+
 def rows(answers: Answers) -> Iterator[Json]:
     """The same for programs."""
     for given in answers.givens:
@@ -144,6 +169,7 @@ def rows(answers: Answers) -> Iterator[Json]:
             "binding": {"kind": binding.kind, "namespace": binding.namespace, "name": binding.name} if binding else None,
             "role": {"kind": binding.role[0], "name": binding.role[1]} if binding else None,
             "controlPlane": own(given),
+            "notNamedBy": list(answers.extra.get(given.subject, ())),
         }
 
 
@@ -156,16 +182,18 @@ def lines(found: Sequence[Answers], namespace: str, *, width: int | None) -> Ite
         if answers.unheld:
             yield Line("  nobody" + (" has it; who can get it:" if answers.givens else ""), "yellow")
         for who, ways, by in _joined(answers):
-            head = f"  {who.ljust(subject)}  " + (f"{ways.ljust(way)}  " if way else "")
-            yield from wrapped(by, head, " " * len(head), width, "yellow" if ways else "")
+            head = f"  {str(who).ljust(subject)}  " + (f"{ways.ljust(way)}  " if way else "")
+            extra = answers.extra.get(who, ())
+            tail = f"; not in access.editors of {', '.join(extra)}" if extra else ""
+            yield from wrapped(by + tail, head, " " * len(head), width, "red" if extra else "yellow" if ways else "")
         if answers.denied:
             yield Line(f"  … {plural(answers.denied, 'candidate')} more, whom the API server does not let", "dim")
     yield from wrapped("a user is asked without groups, a group as a member of whom nothing else is known", "… ", "  ", width, "dim")
 
 
-def _joined(answers: Answers) -> list[tuple[str, str, str]]:
+def _joined(answers: Answers) -> list[tuple[Subject, str, str]]:
     """Subject, ways and what gives them: ways by the same binding in one line."""
-    found: dict[tuple[str, bool, str], list[str]] = {}
+    found: dict[tuple[Subject, bool, str], list[str]] = {}
     for given in answers.givens:
-        found.setdefault((str(given.subject), bool(given.way), given.by), []).append(given.way)
+        found.setdefault((given.subject, bool(given.way), given.by), []).append(given.way)
     return [(who, ", ".join(ways), by) for (who, _, by), ways in found.items()]

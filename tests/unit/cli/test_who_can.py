@@ -12,7 +12,7 @@ from aiqms.api.values import Json
 from aiqms.cli import access, review_access
 from aiqms.cli.decision import How, Wish
 from aiqms.cli.terminal import NotDone, Output
-from aiqms.cli.who_can import Answers, check, chosen, everything, lines, rows, shown
+from aiqms.cli.who_can import Answers, check, chosen, compared, everything, limited, lines, rows, shown
 from aiqms.policy.rbac import Ask, Subject
 from aiqms.policy.reach import EDIT_WORKLOAD, access_list, decides, direct, list_digest, reaching
 from tests.unit.cli.given import NEW, case, record, status
@@ -137,11 +137,27 @@ def test_answers_as_lines() -> None:
 def test_answers_for_programs() -> None:
     devs, masters, *_, eve = rows(EDITS)
     assert devs == {
-        "question": "edit-workload", "kind": "Group", "name": "devs", "namespace": "", "way": "direct", "controlPlane": False,
+        "question": "edit-workload", "kind": "Group", "name": "devs", "namespace": "", "way": "direct", "controlPlane": False, "notNamedBy": [],
         "binding": {"kind": "RoleBinding", "namespace": HERE, "name": "b0"}, "role": {"kind": "ClusterRole", "name": "edit"},
     }  # fmt: skip
     assert (masters["name"], masters["binding"], masters["role"]) == ("system:masters", None, None)
     assert (eve["name"], eve["way"]) == ("eve", "impersonate")
+
+
+def test_editors_whom_a_procedure_does_not_name_are_marked_with_it() -> None:
+    registered: list[Json] = [{"status": {"procedures": [{"name": "strict"}, {"name": "lax"}]}}, {}]
+    procedures: dict[str, Json] = {
+        "strict": {"access": {"editors": {"groups": ["system:masters"], "users": ["eve"]}}},
+        "lax": {"access": {"editors": {"groups": ["devs", "system:masters"], "users": ["eve"]}}},
+        "silent": {"access": {"editors": {}}},  # applies to nothing here
+    }
+    limits = limited(registered, procedures)
+    assert list(limits) == ["lax", "strict"]
+    found = compared(EDITS, limits)
+    assert {row["name"]: row["notNamedBy"] for row in rows(found)} == {"devs": ["strict"], "system:masters": [], "eve": []}
+    assert [line.text.split()[-4:] for line in lines([found], HERE, width=None)][1] == ["in", "access.editors", "of", "strict"]
+    assert compared(Answers("read-secrets", EDITS.givens), limits).extra == {}
+    assert compared(EDITS, limited([], procedures)).extra == {}
 
 
 # review-access
