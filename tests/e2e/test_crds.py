@@ -145,6 +145,11 @@ CREATED: dict[str, tuple[str, Json, str]] = {
     "subject is missing: name the fingerprint that you decide about (kubectl qms explain shows it)": ("ApprovalRecord", {"subject": None}, "two"),
     "an Emergency is reviewed by decision Approve or Reject: leave reviews out": ("ApprovalRecord", {"decision": "Emergency", "reviews": "another"}, "two"),
     "an Emergency needs a rationale: say why nobody could approve in time": ("ApprovalRecord", {"decision": "Emergency"}, "two"),
+    "list is the digest of the list that decision ReviewAccess confirms (kubectl qms review-access): give both or neither": (
+        "ApprovalRecord",
+        {"list": DIGEST},
+        "two",
+    ),
     "the one Clearance of a namespace is named clearance": ("Clearance", {}, "another"),
 }
 UPDATED: dict[str, tuple[str, Json]] = {
@@ -178,6 +183,7 @@ DECISIONS: dict[str, Json] = {
     "a Stop of whatever runs": {"decision": "Stop", "expires": None, "subject": None},
     "a Resume of whatever runs": {"decision": "Resume", "expires": None, "subject": None},
     "a Stop of one subject": {"decision": "Stop", "expires": None},
+    "a review of who can do what": {"decision": "ReviewAccess", "expires": None, "subject": None, "list": DIGEST},
 }
 OTHERS: dict[str, tuple[Json, str]] = {
     "an empty rationale for an Emergency": ({"decision": "Emergency", "rationale": ""}, "an Emergency needs a rationale"),
@@ -186,6 +192,8 @@ OTHERS: dict[str, tuple[Json, str]] = {
     "a Stop that reviews": ({"decision": "Stop", "expires": None, "reviews": "another"}, "leave reviews out"),
     "a withdrawal that reviews": ({"decision": "Withdraw", "expires": None, "withdraws": "one", "reviews": "another"}, "leave reviews out"),
     "a Stop that withdraws": ({"decision": "Stop", "expires": None, "withdraws": "one"}, "give both or neither"),
+    "a review of no list": ({"decision": "ReviewAccess", "expires": None, "subject": None}, "give both or neither"),
+    "a review that expires": ({"decision": "ReviewAccess", "list": DIGEST}, "only Approve and Emergency expire"),
     "an Emergency of whatever runs": ({"decision": "Emergency", "subject": None, "rationale": "the old one fails"}, "subject is missing"),
 }
 
@@ -429,9 +437,10 @@ def _without_rules_about_destinations(spec: Json) -> None:
 
 
 def _without_rules_about_records(spec: Json, decision: object) -> None:
-    belongs = {"expires": ("Approve", "Emergency"), "reviews": ("Approve", "Reject"), "withdraws": ("Withdraw",)}
+    belongs = {"expires": ("Approve", "Emergency"), "reviews": ("Approve", "Reject"), "withdraws": ("Withdraw",), "list": ("ReviewAccess",)}
     for key in (key for key, decisions in belongs.items() if decision not in decisions):
         spec.pop(key, None)
     spec |= {"withdraws": "another"} if decision == "Withdraw" else {}
     spec |= {"rationale": spec.get("rationale") or "nobody could"} if decision == "Emergency" else {}
-    spec |= {"subject": spec.get("subject", DIGEST)} if decision not in ("Stop", "Resume") else {}
+    spec |= {"list": spec.get("list", DIGEST)} if decision == "ReviewAccess" else {}
+    spec |= {"subject": spec.get("subject", DIGEST)} if decision not in ("Stop", "Resume", "ReviewAccess") else {}

@@ -75,6 +75,16 @@ class Reason(StrEnum):
     AUTHOR_UNKNOWN = "AuthorUnknown"
     PROCEDURE_CHANGED = "ProcedureChanged"
     LAPSE_AHEAD = "LapseAhead"
+    EDITORS_KNOWN = "EditorsKnown"
+    EDITOR_UNEXPECTED = "EditorUnexpected"
+    RIGHTS_LISTED = "RightsListed"
+    RIGHTS_BEYOND = "RightsBeyond"
+    ROLE_UNHELD = "RoleUnheld"
+    ROLES_HELD_BY_ONE = "RolesHeldByOne"
+    ACCESS_REVIEWED = "AccessReviewed"
+    ACCESS_CHANGED = "AccessChanged"
+    ACCESS_REVIEW_DUE = "AccessReviewDue"
+    RBAC_UNKNOWN = "RbacUnknown"
     CLEARANCE_TOO_LARGE = "ClearanceTooLarge"
     IDENTITY_DEDICATED = "IdentityDedicated"
     IDENTITY_SHARED = "IdentityShared"
@@ -98,6 +108,7 @@ class Reason(StrEnum):
     ENFORCEMENT_NOT_VERIFIED = "EnforcementNotVerified"
     ENFORCEMENT_MISSING = "EnforcementMissing"
     # of a record
+    LIST_DIFFERS = "ListDiffers"
     COUNTED = "Counted"
     SUBJECT_UNKNOWN = "SubjectUnknown"
     SUBJECT_SUPERSEDED = "SubjectSuperseded"
@@ -177,6 +188,17 @@ MEANING: dict[Reason, str] = {
     Reason.TLS_REQUIRED: "Every endpoint that is reached from outside the cluster asks for TLS.",
     Reason.TLS_MISSING: "An endpoint that is reached from outside the cluster does not ask for TLS, or cannot be seen to.",
     Reason.TLS_UNKNOWN: "Whether a route asks for TLS is not known, because its Gateway is not.",
+    Reason.EDITORS_KNOWN: "Everybody who may edit workloads or register entries in the namespace is named in access.editors.",
+    Reason.EDITOR_UNEXPECTED: "Somebody whom access.editors does not name may edit workloads or register entries: the message names the binding.",
+    Reason.RIGHTS_LISTED: "The pods' ServiceAccounts may do nothing beyond access.rights.",
+    Reason.RIGHTS_BEYOND: "A ServiceAccount of the pods may do more than access.rights lists: the message names the binding.",
+    Reason.ROLE_UNHELD: "Nobody holds a role that a procedure needs, so what it decides will wait: bind somebody.",
+    Reason.ROLES_HELD_BY_ONE: "Fewer people hold the roles than have to differ, so an approval will wait: bind somebody else too.",
+    Reason.ACCESS_REVIEWED: "Somebody confirmed in time who can do what in the namespace.",
+    Reason.ACCESS_CHANGED: "Who can do what has changed since it was confirmed.",
+    Reason.ACCESS_REVIEW_DUE: "Nobody confirmed in time who can do what in the namespace: kubectl qms review-access.",
+    Reason.RBAC_UNKNOWN: "Roles and bindings were not read, so who can do what is not known.",
+    Reason.LIST_DIFFERS: "The list that it confirms was not the list of who can do what when it was made.",
     Reason.CLEARANCE_TOO_LARGE: "The namespace's Clearance is near its size limit: spread deployments over more namespaces.",
     Reason.NETWORK_POLICY_IN_FORCE: "The operator's NetworkPolicy is as the register and the procedures say, and no other opens more.",
     Reason.NETWORK_POLICY_MISSING: "The operator's NetworkPolicy is not in place yet, or cannot be written: nothing is cleared on its strength.",

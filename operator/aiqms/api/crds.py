@@ -122,6 +122,7 @@ RECORD = Kind(
         ("UID", "string", ".spec.approver.uid", 1),
         ("Expires", "string", ".spec.expires", 1),
         ("Subject", "string", ".spec.subject", 1),
+        ("List", "string", ".spec.list", 1),
         ("Rationale", "string", ".spec.rationale", 1),
         ("Message", "string", ".status.message", 1),
         ("Age", "date", ".metadata.creationTimestamp", 0),
@@ -131,10 +132,14 @@ RECORD = Kind(
         ("has(self.withdraws) == (self.decision == 'Withdraw')", "withdraws names the record that decision Withdraw takes back: give both or neither"),
         ("!has(self.expires) || self.decision in ['Approve', 'Emergency']", "only Approve and Emergency expire: leave expires out"),
         (
-            "has(self.subject) || self.decision in ['Stop', 'Resume']",
+            "has(self.subject) || self.decision in ['Stop', 'Resume', 'ReviewAccess']",
             "subject is missing: name the fingerprint that you decide about (kubectl qms explain shows it)",
         ),
         ("!has(self.reviews) || self.decision in ['Approve', 'Reject']", "an Emergency is reviewed by decision Approve or Reject: leave reviews out"),
+        (
+            "has(self.list) == (self.decision == 'ReviewAccess')",
+            "list is the digest of the list that decision ReviewAccess confirms (kubectl qms review-access): give both or neither",
+        ),
         (
             "self.decision != 'Emergency' || (has(self.rationale) && size(self.rationale) > 0)",
             "an Emergency needs a rationale: say why nobody could approve in time",

@@ -19,6 +19,7 @@ class Decision(StrEnum):
     STOP = "Stop"
     RESUME = "Resume"
     EMERGENCY = "Emergency"
+    REVIEW_ACCESS = "ReviewAccess"
 
 
 class Approver(Model):
@@ -34,7 +35,10 @@ class Approver(Model):
 
 
 class RecordSpec(Model):
-    """Who decides what about which subject, and why. reviews: the Emergency that an Approve or Reject looks at afterwards."""
+    """Who decides what about which subject, and why. reviews: the Emergency that an Approve or Reject looks at afterwards.
+
+    list: the digest of the list of who can do what, which a ReviewAccess confirms.
+    """
 
     deployment: DeploymentName
     subject: Digest | None = None
@@ -44,6 +48,7 @@ class RecordSpec(Model):
     expires: Timestamp | None = None
     withdraws: ObjectName | None = None
     reviews: ObjectName | None = None
+    list: Digest | None = None
     approver: Annotated[Approver | None, Field(json_schema_extra={"x-kubernetes-map-type": "atomic"})] = None
 
 

@@ -174,6 +174,13 @@ def _separation(case: Case, procedure: str) -> str:
     return str((((case.procedures or {}).get(procedure) or {}).get("approvals") or {}).get("separationOfDuties", "DistinctPeople"))
 
 
+def reviewing(case: Case, procedure: str) -> list[str]:
+    """The roles that review who can do what under a procedure; none where it asks for no reviews, or may not be read."""
+    spec = (case.procedures or {}).get(procedure) or {}
+    asked = spec.get("access") or {}
+    return [] if not asked.get("reviewEvery") else list(asked.get("reviewRoles") or [r["role"] for r in spec["approvals"]["roles"]])
+
+
 def waiting(case: Case) -> list[str]:
     """The roles that are short of approvals."""
     return list(dict.fromkeys(p.role for p in case.places if p.short))

@@ -13,6 +13,7 @@ from kubernetes.config.config_exception import ConfigException
 from aiqms.cli.connection import CannotAsk, Connection, connect
 from aiqms.cli.reading import REGISTER, readable_items
 from aiqms.cli.terminal import Output
+from aiqms.cli.who_can import QUESTIONS
 
 config: Any = untyped_config  # this part of the package has no types
 HELP = """Prints the program by which kubectl completes `kubectl qms` at the Tab key: names, roles, namespaces and options.
@@ -134,5 +135,6 @@ _LOOKS: dict[str, Callable[[Words], list[tuple[str, str]]]] = {
     "role": _roles,
     "namespace": _namespaces,
     "context": _contexts,
+    "questions": lambda _: [(q, "") for q in QUESTIONS],
     "output": lambda _: [(o.value, "") for o in Output],
 }

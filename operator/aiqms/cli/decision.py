@@ -29,6 +29,7 @@ PAST = {
     Decision.STOP: "stopped",
     Decision.RESUME: "resumed",
     Decision.EMERGENCY: "glass broken",
+    Decision.REVIEW_ACCESS: "confirmed",
 }
 
 
@@ -44,6 +45,7 @@ class Wish:
     expires: str | None = None
     withdraws: str | None = None
     reviews: str | None = None
+    list: str | None = None
 
     def because(self, why: str) -> Wish:
         """The same with its rationale."""
@@ -52,7 +54,9 @@ class Wish:
     def record(self, namespace: str) -> Json:
         """The ApprovalRecord as it is sent."""
         more = {key: value for key, value in (("subject", self.subject), ("expires", self.expires)) if value}
-        more |= {key: value for key, value in (("withdraws", self.withdraws), ("reviews", self.reviews), ("rationale", self.rationale)) if value}
+        more |= {
+            key: value for key, value in (("withdraws", self.withdraws), ("reviews", self.reviews), ("list", self.list), ("rationale", self.rationale)) if value
+        }
         spec = {"deployment": self.deployment, "role": self.role, "decision": str(self.decision)} | more
         return {"apiVersion": API_VERSION, "kind": "ApprovalRecord", "metadata": {"generateName": f"{self.deployment}-", "namespace": namespace}, "spec": spec}
 

@@ -35,6 +35,7 @@ OPERATORS: Final[dict[str, frozenset[str]]] = {  # as the chart's rbac/operator.
     f"approvalrecords/status.{GROUP}": frozenset(("patch",)),
     f"clearances.{GROUP}": SEEN | {"create", "patch", "delete"},
     "networkpolicies.networking.k8s.io": SEEN | {"create", "patch", "delete"},
+    **dict.fromkeys((f"{kind}.rbac.authorization.k8s.io" for kind in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")), SEEN),
     "events.events.k8s.io": frozenset(("create",)),
 }
 OPERATORS_AT_HOME: Final = {"leases.coordination.k8s.io": frozenset(("create",)), f"leases.coordination.k8s.io {OPERATOR}": frozenset(("get", "update"))}

@@ -32,6 +32,7 @@ class Facts:
 
     registered: what else is, where this one is not. pods: that bear the label, where no deployment of this name is registered.
     who_may: for everything that somebody is waited for. stop_roles: that could lift a Stop. records: about this deployment.
+    reviewers: the roles that review who can do what, by procedure.
     """
 
     namespace: str
@@ -45,6 +46,7 @@ class Facts:
     stop_roles: tuple[str, ...] | None = None
     duties: tuple[Duty, ...] = ()
     records: tuple[Json, ...] | None = ()
+    reviewers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def gather(connection: Connection, name: str) -> Facts:
@@ -68,6 +70,7 @@ def gather(connection: Connection, name: str) -> Facts:
         stop_roles=None if stop_roles is None else tuple(stop_roles),
         duties=tuple(_duties(case, bindings)),
         records=case.records,
+        reviewers=_reviewers(case),
     )
 
 
@@ -82,6 +85,13 @@ def asked(case: Case) -> Iterator[Asked]:
         yield from ((r, Decision.WITHDRAW) for r in roles)
     if "Stopped" in reasons:
         yield from ((r, Decision.RESUME) for r in case.authority("stop") or [])
+    if reasons & {"AccessReviewDue", "AccessChanged"}:
+        yield from ((r, Decision.REVIEW_ACCESS) for roles in _reviewers(case).values() for r in roles)
+
+
+def _reviewers(case: Case) -> dict[str, tuple[str, ...]]:
+    """None of a procedure that may not be read."""
+    return {p["name"]: tuple(cases.reviewing(case, p["name"])) for p in case.status.get("procedures") or []}
 
 
 def _me(case: Case, role: str, decision: Decision) -> bool:

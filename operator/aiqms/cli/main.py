@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from aiqms.cli import approve, completion, diff, doctor, emergency, explain, fingerprint, lint, pending, status, stop, withdraw
+from aiqms.cli import approve, completion, diff, doctor, emergency, explain, fingerprint, lint, pending, review_access, status, stop, who_can, withdraw
 from aiqms.cli.connection import CannotAsk
 from aiqms.cli.manifests import OfflineError
 from aiqms.cli.terminal import Declined, Exit, NotDone, plain
@@ -41,6 +41,8 @@ app.command(name="emergency", short_help="Break the glass: run without approvals
 app.command(name="review", short_help="Review an emergency afterwards.", help=emergency.REVIEW)(emergency.review)
 app.command(name="fingerprint", short_help="What manifests will be approved as, offline.", help=fingerprint.HELP)(fingerprint.command)
 app.command(name="lint", short_help="What the gate will make of manifests, offline.", help=lint.HELP)(lint.command)
+app.command(name="review-access", short_help="Confirm who can do what.", help=review_access.HELP)(review_access.command)
+app.command(name="who-can", short_help="Who can do what, and which binding gives it.", help=who_can.HELP)(who_can.command)
 app.command(name="doctor", short_help="Is the gate really on?", help=doctor.HELP)(doctor.command)
 app.command(name="completion", short_help="Print the program that completes these commands at Tab.", help=completion.HELP)(completion.command)
 

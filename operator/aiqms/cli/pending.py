@@ -22,17 +22,18 @@ from aiqms.cli.times import instant
 from aiqms.policy.words import plural, short
 
 HELP = """Lists what waits for you, in every namespace where you may look: approvals that are missing and that you could give, approvals of yours
-that end within 14, 7 or 1 days, emergencies to review, stops to lift. Each with the command that does it.
+that end within 14, 7 or 1 days, emergencies to review, stops to lift, access reviews that are due or that a change asks for.
+Each with the command that does it.
 
 What you may decide is what the API server answers when it is asked about you, role by role.
 
 Ends with 0, whether something waits or not (-o json gives a list), 2 on wrong usage, 3 if the cluster could not be asked."""
-URGENCY = ("Review", "Approve", "Renew", "Resume")
+URGENCY = ("Review", "Approve", "Renew", "Resume", "ReviewAccess")
 
 
 @dataclass(frozen=True)
 class Task:
-    """Something that the person could do now. what: Review, Approve, Renew or Resume. command: does it."""
+    """Something that the person could do now. what: Review, Approve, Renew, Resume or ReviewAccess. command: does it."""
 
     namespace: str
     deployment: str
@@ -86,6 +87,7 @@ def tasks_of(case: Case) -> Iterator[Task]:
     yield from renewals(case)
     yield from reviews(case)
     yield from resumptions(case)
+    yield from access_reviews(case)
 
 
 def _task(case: Case, what: str, role: str, why: str, command_: str, *, subject: str = "", due: str = "") -> Task:
@@ -160,6 +162,14 @@ def _resumed(case: Case, stop: Json, roles: list[str]) -> bool:
     """Whether a later Resume in one of these roles is there already."""
     later = (r for r in cases.of(case.records, Decision.RESUME) if r["metadata"]["creationTimestamp"] > stop["metadata"]["creationTimestamp"])
     return any(r["spec"]["role"] in roles for r in later)
+
+
+def access_reviews(case: Case) -> Iterator[Task]:
+    """Lists of who can do what that nobody confirmed in time, or that changed since, in a role that reviews them; once for each role."""
+    waiting = {c["procedure"]: c["message"] for c in case.status.get("controls") or [] if c["reason"] in ("AccessReviewDue", "AccessChanged")}
+    asked = {role: why for procedure, why in waiting.items() for role in cases.reviewing(case, procedure)}
+    for role in case.rights.of(asked, Decision.REVIEW_ACCESS):
+        yield _task(case, "ReviewAccess", role, asked[role].partition(": kubectl qms")[0], f"review-access {case.name} --role {role}")
 
 
 def lines(tasks: list[Task], me: str, read: register.Register, *, width: int | None) -> Iterator[Line]:

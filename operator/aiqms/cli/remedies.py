@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aiqms.api.conditions import Reason
@@ -51,13 +51,14 @@ def remedy(control: Json, facts: Facts) -> Way | None:
         return None
     if control["reason"] == "Stopped":
         return _resume(facts)
-    if control["id"] == "emergency" and control["reason"] in _REVIEWED:
-        return _review(control, facts)
-    if control["id"].startswith(NETWORK):
-        return _network(control, facts)
-    if not control["id"].startswith(_APPROVALS) or control["result"] == "Warn" or control["reason"] == "AuthorUnknown":
-        return None
+    way = next((way for id_, reasons, way in _WAYS if control["id"].startswith(id_) and (not reasons or control["reason"] in reasons)), None)
+    return way(control, facts) if way else None
+
+
+def _approvals(control: Json, facts: Facts) -> Way | None:
     role = control["id"].removeprefix(_APPROVALS)
+    if control["result"] == "Warn":
+        return None
     return _withdraw(role, facts) if control["reason"] == "Rejected" else _approve(role, facts)
 
 
@@ -128,6 +129,12 @@ def _review(control: Json, facts: Facts) -> Way | None:
     return _way(asked, command, facts, but=cases.who(record))
 
 
+def _review_access(control: Json, facts: Facts) -> Way | None:
+    """By one of the roles that the control's procedure has review."""
+    asked = [(role, facts.who_may.get((role, Decision.REVIEW_ACCESS), _UNKNOWN)) for role in facts.reviewers.get(control.get("procedure", ""), ())]
+    return _way(asked or [("", _UNKNOWN)], f"kubectl qms review-access {facts.name} -n {facts.namespace}", facts)
+
+
 def renewal(facts: Facts) -> Way | None:
     """Whose approvals end soon, while what they approved is still the current subject: they approve again."""
     status = (facts.deployment or {}).get("status") or {}
@@ -135,3 +142,11 @@ def renewal(facts: Facts) -> Way | None:
     if not people:
         return None
     return Way(who=people, me=f"user {facts.me}" in people, command=f"kubectl qms approve {facts.name} -n {facts.namespace} --renew")
+
+
+_WAYS: list[tuple[str, tuple[str, ...], Callable[[Json, Facts], Way | None]]] = [  # of a control's id, for these reasons, or any
+    ("emergency", _REVIEWED, _review),
+    (NETWORK, (), _network),
+    ("access/review", ("AccessReviewDue", "AccessChanged"), _review_access),
+    (_APPROVALS, (), _approvals),
+]

@@ -10,8 +10,9 @@ from typing import Any
 from aiqms.api.clearance import NAME
 from aiqms.api.crds import CLEARANCE, RECORD
 from aiqms.api.values import API_VERSION
-from aiqms.cluster import readers, surroundings
+from aiqms.cluster import rbac, readers, surroundings
 from aiqms.cluster.client import Client, path
+from aiqms.cluster.rbac import Grants
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, NamespaceSeen, PodSeen, RecordSeen, WorkloadSeen
 from aiqms.cluster.reflector import Reflector
 from aiqms.cluster.store import Store
@@ -30,7 +31,7 @@ INPUTS = (
 
 @dataclass(frozen=True)
 class Caches:
-    """The stores. workloads: by kind; inputs: by resource, the resourceVersion of each object of which only metadata is watched."""
+    """The stores. workloads: by kind; inputs: by resource, the resourceVersion of each object of which only metadata is watched; grants: roles and bindings."""
 
     namespaces: Store[NamespaceSeen]
     deployments: Store[DeploymentSeen]
@@ -42,6 +43,7 @@ class Caches:
     inputs: dict[str, Store[str]]
     around: surroundings.Stores
     network_policies: Store[Stored]
+    grants: Grants
 
     def clearance(self, namespace: str) -> ClearanceSeen | None:
         """The one of a namespace."""
@@ -81,6 +83,7 @@ def caches(rules: Rules, changed: Callable[[str], None], everything: Callable[[]
         inputs={plural: Store(readers.version, within) for _, plural, _ in INPUTS},
         around=surroundings.stores(within, lambda *_: everything()),
         network_policies=Store(readers.network_policy, within),
+        grants=Grants(changed, everything),
     )
 
 
@@ -98,4 +101,5 @@ def reflectors(client: Client, of: Caches) -> list[Reflector]:
         all_of(of.network_policies, NETWORKING, "networkpolicies", "NetworkPolicy"),
         *(all_of(of.inputs[plural], api_version, plural, kind, partial=True) for api_version, plural, kind in INPUTS),
         *surroundings.reflectors(client, of.around),
+        *rbac.reflectors(client, of.grants),
     ]

@@ -9,15 +9,17 @@ import aiohttp
 
 from aiqms.api.clearance import ClearanceSpec
 from aiqms.api.deployment import DeploymentSpec, Workload
+from aiqms.api.values import Json
 from aiqms.cluster.caches import Caches
 from aiqms.cluster.client import ApiError
 from aiqms.cluster.inputs import SECRETS, InputReader
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, PodSeen, RecordSeen, WorkloadSeen
 from aiqms.controllers.surroundings import Around, around, surroundings
 from aiqms.gate.difference import differences
-from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, PullSecrets, Record, WorkloadFacts
+from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, PullSecrets, Reach, Record, WorkloadFacts
 from aiqms.policy.networks import Network
 from aiqms.policy.procedures import applies
+from aiqms.policy.reach import reach
 from aiqms.policy.surroundings import Surroundings
 
 _SHOWN = 3  # differences of a pod from its template that a message names
@@ -138,6 +140,7 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         clearance_bytes=view.clearance.size if view.clearance else 0,
         network=_network(view, name, seen, found.values()),
         before=seen.status,
+        reach=_reach(view, name, applying, found.values()),
     )
 
 
@@ -156,6 +159,16 @@ def _network(view: _View, name: str, seen: DeploymentSeen, workloads: Iterable[W
             labels[frozenset(borne.items())] = borne
     policies = tuple(p for _, p in sorted(view.caches.network_policies.within(view.namespace)))
     return Network(owner=seen.uid, policies=policies, labels=tuple(labels.values()))
+
+
+def _reach(view: _View, name: str, applying: Sequence[Procedure | tuple[str, Broken]], workloads: Iterable[WorkloadSeen | PodSeen | None]) -> Reach:
+    """Who can do what here, as far as the procedures ask; the ServiceAccounts are those of the workloads, and of pods that still run as another."""
+    shapes = [*(w.shape for w in workloads if w), *(p.shape for _, p in view.pods.get(name, ()))]
+    return reach(view.caches.grants.seen(view.namespace), [p for p in applying if isinstance(p, Procedure)], {_account(s.pod) for s in shapes})
+
+
+def _account(pod: Json) -> str:
+    return str(pod["spec"].get("serviceAccountName") or pod["spec"].get("serviceAccount") or "default")
 
 
 def _broken_records(view: _View, deployment: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiqms.policy import accountability, checks, endpoints, identity, network, storage, supply
+from aiqms.policy import accountability, checks, endpoints, identity, network, rights, storage, supply
 from aiqms.policy.checks import Check, Facts, Row
 
 CHAIN: list[Check] = [
@@ -27,6 +27,10 @@ CHAIN: list[Check] = [
     endpoints.tls,
     accountability.emergency,
     accountability.editors,
+    rights.editors,
+    rights.rights,
+    rights.separation,
+    rights.review_every,
     checks.approvals,
 ]
 SHOWN: list[Check] = [checks.class_lowered, checks.pods]  # looked at once it is decided what is cleared, which they do not change

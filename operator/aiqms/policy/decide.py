@@ -23,6 +23,7 @@ from aiqms.policy.network import turns
 from aiqms.policy.pods import releases, removals, stopped, uncovered
 from aiqms.policy.procedures import term
 from aiqms.policy.records import Standing, unregistered, verdicts
+from aiqms.policy.reviews import confirmed, due_times
 from aiqms.policy.status import NOTICES, pod_counts, served, serving, status, told
 from aiqms.policy.stops import standing_stops
 from aiqms.policy.subject import Subject, subject
@@ -86,7 +87,17 @@ def _standing(given: Input, entries: Sequence[Kept], records: Records, own: Mapp
     editors = {fingerprint: e.editors or [] for fingerprint, e in live.items()} | {of: _editors(given, of) for of in own}
     seen = {e.fingerprint for e in (*given.entries, *(k.entry for k in entries)) if e.fingerprint}
     current = next(iter(own), None)
-    return Standing(records, current, quorums={**quorums, **own}, seen=seen, now=now, stop_roles=given.stop_roles, editors=editors, governed=given.governed)
+    return Standing(
+        records,
+        current,
+        quorums={**quorums, **own},
+        seen=seen,
+        now=now,
+        stop_roles=given.stop_roles,
+        editors=editors,
+        governed=given.governed,
+        confirmed=confirmed(given),
+    )
 
 
 def _carried_out(given: Input, answer: DeploymentStatus, entries: Sequence[Kept], at: Standing, *, halt: str) -> Decision:
@@ -225,6 +236,7 @@ def _wake(given: Input, entries: Sequence[Kept], orphan: Orphan | None, at: Stan
     ends = [end for k in entries for end in (k.entry.valid_until, k.stop, *_notices(k.entry.valid_until))]
     ends += [end for g in at.glass for end in (g.until, g.due)]
     ends += turns(given)
+    ends += due_times(given, at.records)
     reviews = [p.spec.review_by for p in given.procedures if isinstance(p, Procedure)]
     asked = [(fingerprint, q.term) for fingerprint, each in at.quorums.items() for q in each]
     asked += [(k.entry.fingerprint, t) for k in entries if k.entry.fingerprint not in at.quorums and k.entry.fingerprint for t in k.entry.terms or []]

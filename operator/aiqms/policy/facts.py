@@ -10,9 +10,11 @@ from enum import Enum
 from aiqms.api.clearance import Entry, Orphan
 from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Workload
 from aiqms.api.procedure import ProcedureSpec
+from aiqms.api.record import Decision as What
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
 from aiqms.policy.networks import Network
+from aiqms.policy.rbac import Given, Rule, Subject
 from aiqms.policy.surroundings import Surroundings
 
 ABSENT = "absent"  # the digest of an input that does not exist
@@ -103,6 +105,30 @@ class PullSecrets:
 
 
 @dataclass(frozen=True)
+class AccountRight:
+    """A rule that a ServiceAccount of the pods has. within: a namespace, empty for everywhere. by: the binding, in words."""
+
+    account: str
+    rule: Rule
+    within: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Who can do what in the namespace, as far as the procedures ask. Less the cluster's own parts.
+
+    editors: of workloads and register entries, directly or by a way. holders: of each decision and role. accounts: what the pods' ServiceAccounts may.
+    list: the digest of the list that an access review confirms.
+    """
+
+    editors: tuple[Given, ...] = ()
+    holders: Mapping[tuple[What, str], tuple[Subject, ...]] = field(default_factory=dict)
+    accounts: tuple[AccountRight, ...] = ()
+    list: str = ""
+
+
+@dataclass(frozen=True)
 class Input:
     """Everything that one decision about one deployment may look at. procedures: those that apply, by name. orphan: as of a former registration.
 
@@ -111,6 +137,7 @@ class Input:
     stop_roles: procedure -> roles that can stop it, none for one that cannot be read; of every procedure there is where none applies.
     editors: who changed the register entry's spec since it was last approved, as admission noted it; an empty name for somebody unknown.
     around: what the pods run as and read, and what leads to them.
+    reach: None where nobody looked at RBAC.
     """
 
     namespace: str
@@ -131,6 +158,7 @@ class Input:
     around: Surroundings = field(default_factory=Surroundings)
     pull_secrets: PullSecrets = field(default_factory=PullSecrets)
     network: Network = field(default_factory=Network)
+    reach: Reach | None = None
     before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
     @property

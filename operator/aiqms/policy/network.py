@@ -17,9 +17,9 @@ from aiqms.api.selectors import LabelSelector
 from aiqms.api.values import API_VERSION, Json
 from aiqms.policy.checks import Facts, Row, row
 from aiqms.policy.clearing import is_live
+from aiqms.policy.containment import SPACE, beyond, described, peer_within, selects
 from aiqms.policy.facts import Broken, Input, Procedure
 from aiqms.policy.networks import MAX_AGE, PATIENCE, Network, Outcome, Probe, Stored, policy_name
-from aiqms.policy.reach import SPACE, beyond, described, peer_within, selects
 
 NETWORK, ENFORCED = "access/network", "access/network-enforced"
 LABEL = "aiqms.dev/deployment"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from aiqms.api.clearance import Term
 from aiqms.api.deployment import DeploymentSpec
 from aiqms.api.procedure import AppliesTo
+from aiqms.api.record import Decision
 from aiqms.api.selectors import LabelRequirement, LabelSelector
 from aiqms.policy.facts import Procedure
 
@@ -37,6 +38,23 @@ def _satisfied(requirement: LabelRequirement, labels: Mapping[str, str]) -> bool
         case "Exists":
             return value is not None
     return value is None
+
+
+def review_roles(procedure: Procedure) -> list[str]:
+    """The roles whose holders confirm who can do what; none where the procedure asks for no reviews."""
+    access = procedure.spec.access
+    if access is None or access.review_every is None:
+        return []
+    return list(access.review_roles or [r.role for r in procedure.spec.approvals.roles])
+
+
+def deciding(procedure: Procedure) -> Iterator[tuple[Decision, str]]:
+    """What somebody has to be able to decide, in which role, for the procedure to be carried out."""
+    spec = procedure.spec
+    yield from ((Decision.APPROVE, r.role) for r in spec.approvals.roles)
+    yield from ((Decision.STOP, role) for role in (spec.stop.roles if spec.stop else ()))
+    yield from ((Decision.EMERGENCY, role) for role in (spec.emergency.roles if spec.emergency else ()))
+    yield from ((Decision.REVIEW_ACCESS, role) for role in review_roles(procedure))
 
 
 def term(procedure: Procedure) -> Term:

@@ -1,173 +1,364 @@
-"""Arithmetic of NetworkPolicies: which pods one selects, and whether one opens more than another allows. What cannot be proved contained is beyond."""
+"""Who can do what about a governed namespace: the questions, the ways in which one who lacks a right gets it, and the list that an access review confirms.
+
+Each way is a function. Sources: Kubernetes "RBAC good practices", privilege escalation risks; the impersonation filter of Kubernetes 1.36.
+"""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from aiqms.api.values import Json
+from aiqms.api.record import Decision
+from aiqms.api.values import GROUP
+from aiqms.policy.facts import AccountRight, Procedure, Reach
+from aiqms.policy.procedures import deciding
+from aiqms.policy.rbac import ANY, CLUSTER, HERE, MASTERS, Ask, Binding, Given, Rbac, Role, Rule, Subject, groups_of, subjects_who
+from aiqms.policy.subject import digest
 
-SPACE = "kubernetes.io/metadata.name"  # label of every Namespace, which the API server keeps equal to its name
-_DIRECTIONS = (("Ingress", "ingress", "from"), ("Egress", "egress", "to"))
-_EVERYWHERE: Json = {}
+OPERATOR_NAMESPACE = "aiqms-system"  # these two as the gate has them; a test compares
+WORKLOADS = {"apps": ("deployments", "statefulsets", "daemonsets", "replicasets"), "batch": ("jobs", "cronjobs"), "": ("pods",)}
+WRITE = ("create", "update", "patch", "delete", "deletecollection")
+READ = ("get", "list", "watch")
+ROLES = "approvalroles"
+NOBODYS_ROLE = "aiqms-nobody-holds-this"  # policy authentic asks for it too: whoever holds it holds a wildcard
+_RBAC = "rbac.authorization.k8s.io"
+_AUTHENTICATION = "authentication.k8s.io"
+_CERTIFICATES = "certificates.k8s.io"
+_POLICIES = tuple(f"{kind}admissionpolic{end}" for kind in ("validating", "mutating") for end in ("ies", "ybindings"))
+_SIGNERS = ("kubernetes.io/kube-apiserver-client", "kubernetes.io/*")  # who approves for these makes anybody's credentials
 
 
 @dataclass(frozen=True)
-class Requirement:
-    """One part of a label selector; matchLabels are In with one value."""
+class Question:
+    """id: as `kubectl qms who-can` names it. asks: any one of them is a yes. role: of a decision, which takes the right by name."""
 
-    key: str
-    operator: str
-    values: frozenset[str]
+    id: str
+    asks: tuple[Ask, ...]
+    role: str = ""
 
-    def met(self, labels: Mapping[str, str]) -> bool:
-        """As Kubernetes; what this version does not know is taken as met."""
-        value = labels.get(self.key)
-        match self.operator:
-            case "In":
-                return value in self.values
-            case "NotIn":
-                return value not in self.values
-            case "DoesNotExist":
-                return value is None
-            case "Exists":
-                return value is not None
-        return True
-
-    def implies(self, other: Requirement) -> bool:
-        """Whether labels that meet this one certainly meet the other one, which is about the same key."""
-        match other.operator:
-            case "In":
-                return self.operator == "In" and self.values <= other.values
-            case "NotIn":
-                excluded = (self.operator == "In" and not self.values & other.values) or (self.operator == "NotIn" and self.values >= other.values)
-                return excluded or self.operator == "DoesNotExist"
-            case "Exists":
-                return self.operator in ("In", "Exists")
-            case "DoesNotExist":
-                return self.operator == "DoesNotExist"
-        return False
+    @property
+    def decision(self) -> bool:
+        """Whether it is about an approval role, which service accounts do not hold."""
+        return bool(self.role)
 
 
-def requirements(selector: Json) -> list[Requirement]:
-    """Of a label selector; an empty one has none, and selects everything."""
-    exact = [Requirement(key, "In", frozenset((value,))) for key, value in (selector.get("matchLabels") or {}).items()]
-    return exact + [Requirement(e["key"], e["operator"], frozenset(e.get("values") or ())) for e in selector.get("matchExpressions") or []]
+def _asks(verbs: Iterable[str], group: str, *resources: str, within: str = HERE, name: str | None = None) -> tuple[Ask, ...]:
+    each = [(verb, *resource.partition("/")[::2]) for resource in resources for verb in verbs]
+    return tuple(Ask(verb, group, resource, subresource, name, within) for verb, resource, subresource in each)
 
 
-def selects(selector: Json, labels: Mapping[str, str]) -> bool:
-    """Whether pods with these labels are chosen."""
-    return all(r.met(labels) for r in requirements(selector))
+EDIT_WORKLOAD = Question("edit-workload", tuple(a for group, plurals in WORKLOADS.items() for a in _asks(WRITE, group, *plurals)))
+EDIT_REGISTER = Question("edit-register", _asks(WRITE, GROUP, "aimodeldeployments"))
+READ_SECRETS = Question("read-secrets", _asks(READ, "", "secrets"))
+READ_LOGS = Question("read-logs", _asks(("get",), "", "pods/log"))
+OPEN_SESSION = Question("open-session", _asks(("open",), GROUP, "interactivesessions", name=""))
+CHANGE_PROCEDURES = Question("change-procedures", _asks(WRITE, GROUP, "qmsprocedures", within=CLUSTER))
+WRITE_CLEARANCES = Question("write-clearances", _asks(WRITE, GROUP, "clearances"))
+DISABLE_GATE = Question(
+    "disable-gate",
+    (
+        *_asks(WRITE, "admissionregistration.k8s.io", *_POLICIES, "mutatingwebhookconfigurations", "validatingwebhookconfigurations", within=CLUSTER),
+        *_asks(WRITE, "apiextensions.k8s.io", "customresourcedefinitions", within=CLUSTER),
+        *_asks(WRITE, "apps", "deployments", within=OPERATOR_NAMESPACE),
+    ),
+)
+FIXED = (
+    EDIT_WORKLOAD, EDIT_REGISTER, READ_SECRETS, READ_LOGS, OPEN_SESSION, CHANGE_PROCEDURES, DISABLE_GATE, WRITE_CLEARANCES,
+)  # fmt: skip
+DECIDED = (Decision.APPROVE, Decision.STOP, Decision.RESUME, Decision.EMERGENCY, Decision.REVIEW_ACCESS)
 
 
-def narrower(one: Json, other: Json) -> bool:
-    """Whether the other selector certainly chooses everything that the one does."""
-    known = requirements(one)
-    return all(any(k.key == wanted.key and k.implies(wanted) for k in known) for wanted in requirements(other))
+def release_namespace(namespace: str) -> Question:
+    """Who takes this namespace out of the gate, or deletes it with its records."""
+    return Question("release-namespace", (Ask("release", GROUP, "governednamespaces", name=namespace, within=CLUSTER),))
 
 
-def peer_within(peer: Json, allowed: Json, namespace: str) -> bool:
-    """Whether a peer of a policy in this namespace is certainly part of an allowed one."""
-    if set(peer) - {"podSelector", "namespaceSelector", "ipBlock"}:
-        return False
-    if "ipBlock" in peer or "ipBlock" in allowed:
-        return "ipBlock" in peer and "ipBlock" in allowed and block_within(peer["ipBlock"], allowed["ipBlock"])
-    if not narrower(_spaces(peer, namespace), _spaces(allowed, namespace)):
-        return False
-    return narrower(peer.get("podSelector") or _EVERYWHERE, allowed.get("podSelector") or _EVERYWHERE)
+def decides(decision: Decision, role: str) -> Question:
+    """Who decides so in a role: the decision in small letters is the verb."""
+    verb = decision.lower()
+    return Question(f"{verb} {role}", (Ask(verb, GROUP, ROLES, name=role),), role)
 
 
-def _spaces(peer: Json, namespace: str) -> Json:
-    """A peer without namespaceSelector is in the policy's own namespace."""
-    found: Json | None = peer.get("namespaceSelector")
-    return {"matchLabels": {SPACE: namespace}} if found is None else found
+# Direct answers
 
 
-def block_within(block: Json, allowed: Json) -> bool:
-    """Whether addresses are part of others; exceptions only narrow the first, and are not looked into in the second."""
-    try:
-        one, other = (ipaddress.ip_network(each["cidr"], strict=False) for each in (block, allowed))
-    except ValueError:
-        return False
-    if allowed.get("except") or set(block) - {"cidr", "except"}:
-        return False
-    match one, other:
-        case (ipaddress.IPv4Network(), ipaddress.IPv4Network()):
-            return one.subnet_of(other)
-        case (ipaddress.IPv6Network(), ipaddress.IPv6Network()):
-            return one.subnet_of(other)
-    return False
+def direct(rbac: Rbac, question: Question) -> list[Given]:
+    """Who holds the right itself. A role is held by name: by a wildcard one may stop, and decides nothing else (invariant 3)."""
+    found = subjects_who(rbac, question.asks)
+    if not question.decision:
+        return found
+    (ask,) = question.asks
+    everything = set() if ask.verb == "stop" else {g.subject for g in rbac.who(replace(ask, name=NOBODYS_ROLE))}
+    return [g for g in found if _person(g.subject) and g.subject not in everything]
 
 
-def port_within(port: Json | None, allowed: Sequence[Json]) -> bool:
-    """Whether a port, or range, is certainly among the allowed ones; None: any port. A name is not: what it stands for, each pod says for itself."""
-    if not allowed:
-        return True
-    if port is None or set(port) - {"protocol", "port", "endPort"} or not isinstance(port.get("port"), int):
-        return False
-    first, last = int(port["port"]), int(port.get("endPort") or port["port"])
-    open_ = {(a.get("protocol", "TCP"), a["port"]) for a in allowed if isinstance(a.get("port"), int)}
-    return all((port.get("protocol", "TCP"), n) in open_ for n in range(first, last + 1))
+def _person(subject: Subject) -> bool:
+    """Service accounts and parts of the cluster do not decide; a group may be one of people."""
+    account = subject.kind == "ServiceAccount" or (subject.kind == "User" and subject.name.startswith("system:"))
+    return not account and subject.name != "system:nodes" and not subject.name.startswith("system:serviceaccounts")
 
 
-def beyond(spec: Json, allowed: Json, namespace: str) -> list[str]:
-    """What a policy opens that the allowed one does not, in words. Both are specs of NetworkPolicies in this namespace."""
-    types = spec.get("policyTypes") or [d[0] for d in _DIRECTIONS]
-    return [said for kind, field, peers in _DIRECTIONS if kind in types for said in _beyond(spec, allowed, field, peers, namespace)]
+# Ways in which one who lacks a right gets it
+
+Way = Callable[[Rbac, Question, Sequence[Given]], Iterator[Given]]  # a right and its holders -> others who can get it
 
 
-def _beyond(spec: Json, allowed: Json, field: str, peers: str, namespace: str) -> Iterator[str]:
-    mine: list[Json] = allowed.get(field) or []
-    for rule in spec.get(field) or []:
-        strange = sorted(set(rule) - {peers, "ports"})
-        if strange:
-            yield f"{field} by {', '.join(strange)}, which this version does not know"
-        for peer in rule.get(peers) or [None]:
-            for port in rule.get("ports") or [None]:
-                if not any(_within(peer, port, each, peers, namespace) for each in mine):
-                    yield f"{field} {peers} {described(peer)} at {_port(port)}"
+def impersonate(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Acts as one of the holders. With resourceNames it is one of those that are named; a ServiceAccount is reached by a right in its own namespace."""
+    known = {h.subject for h in holders}
+    users = {s.user for s in known if s.kind != "Group"}
+    groups = {s.name for s in known if s.kind == "Group"}
+    yield from _named(subjects_who(rbac, _impersonating("users")), users)
+    yield from _named(subjects_who(rbac, _impersonating("groups")), groups)
+    for namespace in sorted({s.namespace for s in known if s.kind == "ServiceAccount"}):
+        accounts = {s.name for s in known if s.kind == "ServiceAccount" and s.namespace == namespace}
+        yield from _named(subjects_who(rbac, _impersonating("serviceaccounts", namespace)), accounts)
 
 
-def _within(peer: Json | None, port: Json | None, rule: Json, peers: str, namespace: str) -> bool:
-    named: list[Json] = rule.get(peers) or []
-    who = not named or (peer is not None and any(peer_within(peer, each, namespace) for each in named))
-    return who and port_within(port, rule.get("ports") or [])
+def _impersonating(resource: str, within: str = CLUSTER) -> tuple[Ask, ...]:
+    """The old verb, and the constrained ones (beta and on in Kubernetes 1.36), which a holder needs beside others: taken for enough here."""
+    verb = "impersonate:serviceaccount" if resource == "serviceaccounts" else "impersonate:user-info"
+    return Ask("impersonate", "", resource, within=within), Ask(verb, _AUTHENTICATION, resource, within=within)
 
 
-def described(peer: Json | None) -> str:
-    """A peer in words."""
-    if peer is None:
-        return "anywhere"
-    if "ipBlock" in peer:
-        return str(peer["ipBlock"].get("cidr", "addresses"))
-    pods = _chosen(peer.get("podSelector") or _EVERYWHERE)
-    return f"{_where(peer.get('namespaceSelector'))}{f' ({pods})' if pods else ''}"
+def _named(found: Iterable[Given], names: set[str]) -> Iterator[Given]:
+    """Those who may as for one of the names."""
+    yield from (g for g in found if (names & set(g.names) if g.names else names))
 
 
-def _where(spaces: Json | None) -> str:
-    if spaces is None:
-        return "its own namespace"
-    if set(spaces) == {"matchLabels"} and set(spaces["matchLabels"]) == {SPACE}:
-        return f"namespace {spaces['matchLabels'][SPACE]}"
-    said = _chosen(spaces)
-    return f"namespaces with {said}" if said else "any namespace"
+def escalate(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Writes into a role more than they hold themselves."""
+    yield from subjects_who(rbac, (Ask("escalate", _RBAC, "roles"), Ask("escalate", _RBAC, "clusterroles", within=CLUSTER)))
 
 
-def _chosen(selector: Json) -> str:
-    return ", ".join(_requirement(r) for r in requirements(selector))
+def bind(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Binds a role that they do not hold to themselves; with resourceNames only one of those."""
+    found = subjects_who(rbac, (Ask("bind", _RBAC, "roles"), Ask("bind", _RBAC, "clusterroles")))
+    yield from (g for g in found if not g.names or any(role.giving(ask) for role in _roles(rbac, g.names) for ask in question.asks))
 
 
-def _requirement(of: Requirement) -> str:
-    values = sorted(of.values)
-    if of.operator == "In" and len(values) == 1:
-        return f"{of.key}={values[0]}"
-    return f"{of.key} {of.operator}" + (f" {', '.join(values)}" if values else "")
+def _roles(rbac: Rbac, names: Iterable[str]) -> Iterator[Role]:
+    """Those of the names that exist, as ClusterRole or as Role of the namespace."""
+    for name in names:
+        yield from (role for role in (rbac.everywhere.roles.get(name), rbac.here.roles.get(name)) if role)
 
 
-def _port(port: Json | None) -> str:
-    if port is None:
-        return "any port"
-    number = port.get("port", "any port")
-    end = f"-{port['endPort']}" if "endPort" in port else ""
-    return f"{port.get('protocol', 'TCP')} {number}{end}"
+def certificates(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Approves, or signs, a certificate request for anybody's credentials: it takes the request's subresource and the signer."""
+    signers = [Ask(verb, _CERTIFICATES, "signers", name=name, within=CLUSTER) for verb in ("approve", "sign") for name in _SIGNERS]
+    yield from subjects_who(rbac, signers)
+
+
+def tokens(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Asks for the token of a ServiceAccount that holds it."""
+    for account in _accounts(rbac, holders):
+        found = subjects_who(rbac, (Ask("create", "", "serviceaccounts", "token", within=account.namespace),))
+        yield from (g for g in found if not g.names or account.name in g.names)
+
+
+def pods(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Makes pods that run as a ServiceAccount that holds it."""
+    for account in _accounts(rbac, holders):
+        yield from subjects_who(rbac, [replace(a, within=account.namespace) for a in _making()])
+
+
+def _accounts(rbac: Rbac, holders: Sequence[Given]) -> list[Subject]:
+    """Those whose namespace is known, less the cluster's own: kube-system is its own question."""
+    found = {h.subject for h in holders if h.subject.kind == "ServiceAccount" and not own(h)}
+    return sorted(s for s in found if rbac.local(s.namespace))
+
+
+def nodes(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Speaks to a node's kubelet past the API server: runs commands in any container there, and reads its logs and secrets."""
+    yield from subjects_who(rbac, _asks(("get", "create"), "", "nodes/proxy", within=CLUSTER))
+
+
+def debug(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Puts a container into a running pod (kubectl debug); into one that is cleared the gate lets none."""
+    yield from subjects_who(rbac, _asks(("update", "patch"), "", "pods/ephemeralcontainers"))
+
+
+def operator(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Is the operator: by its token, or by pods in its namespace."""
+    token = Ask("create", "", "serviceaccounts", "token", within=OPERATOR_NAMESPACE)
+    yield from subjects_who(rbac, (token, *(replace(a, within=OPERATOR_NAMESPACE) for a in _making())))
+
+
+def _making() -> tuple[Ask, ...]:
+    """What leads to new pods."""
+    return tuple(a for a in EDIT_WORKLOAD.asks if not a.verb.startswith("delete"))
+
+
+def host(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Makes pods in kube-system, which the gate exempts: on the host, and as its service accounts; or has the token of one."""
+    token = Ask("create", "", "serviceaccounts", "token", within="kube-system")
+    yield from subjects_who(rbac, (token, *(replace(a, within="kube-system") for a in _making())))
+
+
+ANYBODY: Mapping[str, Way] = {"impersonate": impersonate, "escalate": escalate, "bind": bind, "certificates": certificates}  # lead to any right
+THROUGH: Mapping[str, Way] = {"tokens": tokens, "pods": pods}  # lead to a service account's
+ROUND: Mapping[str, Way] = {"nodes": nodes, "debug": debug, "host": host, "operator": operator}  # lead past the API server, or past the gate
+_SESSIONS = ("open-session", "read-logs", "read-secrets")
+
+
+def ways(question: Question) -> dict[str, Way]:
+    """The ways that lead to this right."""
+    reaching = {**ANYBODY} if question.decision else {**ANYBODY, **THROUGH}
+    return reaching | ({"nodes": nodes} if question.id in _SESSIONS else {})
+
+
+def reaching(rbac: Rbac, question: Question) -> list[Given]:
+    """Who holds the right, then who gets it by which way; each subject once for each way and binding."""
+    holders = direct(rbac, question)
+    held = {h.subject for h in holders}
+    found = {(h.subject, "", h.binding): h for h in holders}
+    for name, way in ways(question).items():
+        for given in way(rbac, question, holders):
+            if given.subject not in held:
+                found.setdefault((given.subject, name, given.binding), replace(given, way=name))
+    return list(found.values())
+
+
+def round_the_gate(rbac: Rbac) -> list[Given]:
+    """Question ways-round: who could act as others, raise rights, or go past the API server or the gate."""
+    every = [Given(Subject(kind, ANY), Ask("", "", ""), None) for kind in ("User", "Group", "ServiceAccount")]
+    led = {"impersonate": _anybody, "escalate": escalate, "bind": _binds, "certificates": certificates, **ROUND}
+    found = {(g.subject, name, g.binding): replace(g, way=name) for name, way in led.items() for g in way(rbac, Question("ways-round", ()), every)}
+    return list(found.values())
+
+
+def _anybody(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Whoever impersonates at all, whomever."""
+    yield from subjects_who(rbac, (*_impersonating("users"), *_impersonating("groups"), *_impersonating("serviceaccounts", HERE)))
+
+
+def _binds(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Whoever binds at all, whatever."""
+    yield from subjects_who(rbac, (Ask("bind", _RBAC, "roles"), Ask("bind", _RBAC, "clusterroles")))
+
+
+# The cluster's own parts
+
+_COMPONENTS = ("system:kube-controller-manager", "system:kube-scheduler", "system:kube-proxy", "system:apiserver")
+
+
+def own(given: Given) -> bool:
+    """A part of the control plane, by the binding that Kubernetes ships for it, or the operator. Others in kube-system are not.
+
+    Nobody reviews these: they carry out what others order, and whoever makes pods in kube-system, to be one of them, is found (host).
+    """
+    subject, binding = given.subject, given.binding
+    if subject.kind == "ServiceAccount" and binding:
+        shipped = subject.namespace == "kube-system" and binding.name == f"system:controller:{subject.name}"
+        return shipped or (subject == Subject("ServiceAccount", "aiqms-operator", OPERATOR_NAMESPACE) and binding.name == "aiqms-operator")
+    return subject.kind == "User" and subject.name in _COMPONENTS
+
+
+# The list that a review confirms
+
+
+@dataclass(frozen=True, order=True)
+class Line:
+    """One line of the list: somebody can do something, directly or by a way. by: what gives it, which may change without changing the list."""
+
+    question: str
+    subject: str
+    way: str = ""
+    by: str = ""
+
+
+def access_list(rbac: Rbac) -> tuple[Line, ...]:
+    """Who may edit, approve, stop, open sessions and read secrets in the namespace, and who could go round. Of its bindings and the cluster's alone."""
+    near = replace(rbac, others={})
+    asked = [(q.id, direct(near, q)) for q in (EDIT_WORKLOAD, EDIT_REGISTER, READ_SECRETS, OPEN_SESSION, *decisions(near))]
+    found = {(question, str(g.subject), g.way): g.by for question, each in [*asked, ("ways-round", round_the_gate(near))] for g in each if not own(g)}
+    return tuple(Line(*key, by) for key, by in sorted(found.items()))
+
+
+def list_digest(lines: Iterable[Line]) -> str:
+    """Of who can do what by which way: the same here and at a reviewer's terminal."""
+    return digest([[line.question, line.subject, line.way] for line in sorted(lines)])
+
+
+def decisions(rbac: Rbac) -> list[Question]:
+    """A question for each decision and each role that a rule names here."""
+    bound = [*rbac.everywhere.bound(), *rbac.here.bound(rbac.everywhere)]
+    named = {name for role, _ in bound for name in role.decided}
+    return [decides(decision, name) for name in sorted(named) for decision in DECIDED]
+
+
+def masters(subject: Subject) -> bool:
+    """The group that may everything whatever RBAC says: nothing gives it and nothing takes it, but a client certificate."""
+    return subject == Subject("Group", MASTERS)
+
+
+# What a decision looks at
+
+
+def reach(rbac: Rbac, procedures: Iterable[Procedure], accounts: Iterable[str]) -> Reach:
+    """As far as the procedures that apply ask for it. accounts: the names of the ServiceAccounts that the pods run as."""
+    asked = list(procedures)
+    access = [p.spec.access for p in asked if p.spec.access]
+    return Reach(
+        editors=tuple(editors(rbac)) if any(a.editors for a in access) else (),
+        holders={
+            (d, role): tuple(sorted({g.subject for g in direct(rbac, decides(d, role))})) for d, role in sorted({each for p in asked for each in deciding(p)})
+        },
+        accounts=tuple(r for name in sorted(set(accounts)) for r in account_rights(rbac, name)) if any(a.service_account or a.rights for a in access) else (),
+        list=list_digest(access_list(rbac)) if any(a.review_every for a in access) else "",
+    )
+
+
+def editors(rbac: Rbac) -> list[Given]:
+    """Who edits workloads or register entries in the namespace, by RBAC alone or by a way that leads to it; each subject once, by its shortest way."""
+    found: dict[Subject, Given] = {}
+    for given in sorted((g for q in (EDIT_WORKLOAD, EDIT_REGISTER) for g in reaching(rbac, q) if not own(g)), key=lambda g: (g.subject, g.way)):
+        found.setdefault(given.subject, given)
+    return list(found.values())
+
+
+def account_rights(rbac: Rbac, name: str) -> Iterator[AccountRight]:
+    """Every rule that a ServiceAccount of the namespace has anywhere, also as one of a group, less what every ServiceAccount of a new cluster may."""
+    account = Subject("ServiceAccount", name, rbac.here.namespace)
+    known = (account, *(Subject("Group", g) for g in groups_of(account)))
+    far = ((b, rbac.everywhere.role(b)) for b in rbac.everywhere.bindings if any(s in known for s in b.subjects))
+    near = ((b, _role_of(rbac, b)) for s in known for b in rbac.naming.get(s, ()))
+    for binding, role in (*far, *near):
+        for rule in role.rules if role else ():
+            if not everybodys(rule, binding.namespace):
+                yield AccountRight(name, rule, binding.namespace, str(binding))
+
+
+def _role_of(rbac: Rbac, binding: Binding) -> Role | None:
+    local = rbac.local(binding.namespace)
+    kind, name = binding.role
+    return rbac.everywhere.roles.get(name) if kind == "ClusterRole" else local.roles.get(name) if local else None
+
+
+_EVERYBODYS = (  # system:basic-user, and what every ServiceAccount reads: bootstrappolicy of Kubernetes 1.36
+    Rule(("create",), ("authorization.k8s.io",), ("selfsubjectaccessreviews", "selfsubjectrulesreviews")),
+    Rule(("create",), ("authentication.k8s.io",), ("selfsubjectreviews",)),
+    Rule(("get", "list", "watch"), (_CERTIFICATES,), ("clustertrustbundles",)),
+)
+_PUBLIC = (  # system:discovery, system:public-info-viewer, system:service-account-issuer-discovery
+    "/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/",
+    "/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/",
+)  # fmt: skip
+
+
+def everybodys(rule: Rule, within: str) -> bool:
+    """Whether every authenticated user, or every ServiceAccount, may it in a new cluster. By what the rule says: a role's name says nothing."""
+    if rule.urls and not rule.resources:
+        return bool(within) or (set(rule.verbs) <= {"get"} and set(rule.urls) <= set(_PUBLIC))  # a RoleBinding gives no paths
+    return any(covers(known.groups, known.resources, known.verbs, rule) for known in _EVERYBODYS)
+
+
+def covers(groups: Sequence[str], resources: Sequence[str], verbs: Sequence[str], rule: Rule) -> bool:
+    """Whether a rule of these groups, resources and verbs, for all names, gives everything that the other one gives."""
+    wide = ANY in resources
+    return (
+        (ANY in groups or set(rule.groups) <= set(groups))
+        and all(wide or r in resources or ("/" in r and f"*/{r.partition('/')[2]}" in resources) for r in rule.resources)
+        and (ANY in verbs or set(rule.verbs) <= set(verbs))
+        and not rule.urls
+    )

@@ -13,6 +13,7 @@ from aiqms.api.values import FOREVER
 from aiqms.policy.approvals import Quorum, Records, authentic, may_withdraw, until
 from aiqms.policy.emergency import BreakGlass
 from aiqms.policy.facts import Broken, Record
+from aiqms.policy.reviews import Confirmed, confirms
 from aiqms.policy.stops import StopRoles, can_stop, lifted_by, missing_to_resume, waits, was_lifted
 from aiqms.policy.words import moment, short
 
@@ -24,6 +25,7 @@ class Standing:
     """What records are held against: the current subject, and the quorums of it and of what is cleared beside it, by fingerprint.
 
     seen: the fingerprints of other subjects that were cleared before. editors: who changed each. glass: the Emergencies that count.
+    confirmed: what an access review is held against.
     """
 
     records: Records
@@ -35,6 +37,7 @@ class Standing:
     editors: Mapping[str, Collection[str]] = field(default_factory=dict)
     glass: Sequence[BreakGlass] = ()
     governed: bool = True
+    confirmed: Confirmed = field(default_factory=Confirmed)
 
     def naming(self, record: Record) -> list[Quorum]:
         """The quorums of the record's subject that name its role."""
@@ -55,6 +58,10 @@ def verdict(record: Record, at: Standing) -> RecordStatus:
             return order(record, at.records, at.stop_roles, governed=at.governed)
         case Decision.EMERGENCY:
             return next((no for check in _EMERGENCY if (no := check(record, at))), None) or _broke(record, at)
+        case Decision.REVIEW_ACCESS:
+            return next((no for check in _ACCESS if (no := check(record, at))), None) or _yes(
+                f"{record.person} confirmed who can do what, as {record.spec.role}"
+            )
     if record.spec.reviews:
         return next((no for check in _REVIEW if (no := check(record, at))), None) or _yes(f"{record.person} reviewed the emergency ({record.spec.decision})")
     return next((no for check in _CHAIN if (no := check(record, at))), None) or _counted(record, at)
@@ -190,6 +197,20 @@ def _editor(record: Record, at: Standing) -> RecordStatus | None:
     return _no(Reason.SUBMITTER_MAY_NOT_APPROVE, f"{record.person} changed what is approved: another person has to approve")
 
 
+def _no_access_review(record: Record, at: Standing) -> RecordStatus | None:
+    if record.spec.role in at.confirmed.roles:
+        return None
+    asked = f"they name: {', '.join(at.confirmed.roles)}" if at.confirmed.roles else "none asks for access reviews (access.reviewEvery)"
+    return _no(Reason.ROLE_NOT_REQUIRED, f"no procedure that applies has {record.spec.role} review who can do what; {asked}")
+
+
+def _other_list(record: Record, at: Standing) -> RecordStatus | None:
+    if confirms(record, at.confirmed.list):
+        return None
+    said = f"the list of who can do what is {short(at.confirmed.list)}, not {short(record.spec.list)}"
+    return _no(Reason.LIST_DIFFERS, f"{said}: look again with kubectl qms review-access {record.spec.deployment}")
+
+
 def _withdrawal(record: Record, at: Standing) -> RecordStatus:
     target = at.records.targets.get(record.spec.withdraws or "")
     if target is None:
@@ -263,4 +284,5 @@ def _twice(record: Record, at: Standing) -> RecordStatus | None:
 Check = Callable[[Record, Standing], RecordStatus | None]
 _CHAIN: list[Check] = [_not_authorized, _taken_back, _other_subject, _no_such_role, _over, _editor, _twice]
 _EMERGENCY: list[Check] = [_not_authorized, _taken_back, _not_allowed, _glass_over, _glass_elsewhere]
+_ACCESS: list[Check] = [_not_authorized, _no_access_review, _other_list]
 _REVIEW: list[Check] = [_not_authorized, _taken_back, _nothing_to_review, _too_early, _own_emergency, _reviewer]

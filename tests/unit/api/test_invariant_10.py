@@ -15,10 +15,13 @@ from aiqms.api.values import Json
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input, Procedure, PullSecrets
 from aiqms.policy.procedures import applies
+from aiqms.policy.rbac import Rbac
+from aiqms.policy.reach import access_list, list_digest, reach
 from aiqms.policy.surroundings import Leading, Surroundings, Uses, Volume
 from tests.unit.api import network_cases
 from tests.unit.api.test_crds import schema, walked
 from tests.unit.policy.given import HEX, after, approve, change, day, given, pod, procedure, record, reject, spec, withdraw, workload
+from tests.unit.policy.grants import rbac
 from tests.unit.policy.people import GLASS, breaks, emergency, review, stop, under
 from tests.unit.policy.test_editors import distinct
 from tests.unit.policy.test_supply import CHECK, check, serving
@@ -67,6 +70,13 @@ def of_glass(**other: Any) -> Case:
     return of_procedure(BROKEN, 1.1, emergency=(terms, terms | other))
 
 
+def of_reach(graph: Rbac, at: float = 2, record: Any = None, **fields: tuple[Any, Any]) -> Case:
+    """The same facts, RBAC among them, under a procedure whose access differs in one field."""
+    ones = [procedure(access={name: values[n] for name, values in fields.items()}) for n in (0, 1)]
+    one, two = (given(*([record] if record else []), procedures=[p], reach=reach(graph, [p], ["scoring"])) for p in ones)
+    return one, two, at
+
+
 def of_deployment(at: float = 2, **fields: tuple[Any, Any]) -> Case:
     """The same facts for a register entry that differs in one field."""
     one, two = ({name: values[n] for name, values in fields.items()} for n in (0, 1))
@@ -110,6 +120,13 @@ SURROUNDED = given(approve("alice"), around=Surroundings(workloads={"Deployment/
 LOOSE = {"model": "Declared"}
 PULLING = given(approve("alice"), workloads=[serving(init=[check()])], pull_secrets=PullSecrets({"Deployment/credit-scoring": ("puller",)}))
 ANSWERS = {"duty": "RiskManagement", "role": "risk-manager"}
+
+
+RUNS = rbac("lending/scoring -> view", cluster={"view": "get pods"})
+READS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+REVIEWED = procedure(access={"reviewEvery": "90d"})
+LISTS = [record("ReviewAccess", "ann", "model-owner", 1, list=of) for of in (list_digest(access_list(RUNS)), HEX["9"])]
+CONFIRMED = LISTS[0]
 
 
 def of_model(**other: str) -> Case:
@@ -173,6 +190,13 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "supply.pullSecrets": of_supply({}, "pullSecrets", [], ["puller"]),
         "supply.obligations[].framework": of_supply(LOOSE, "obligations", [DUTY], OTHERS["framework"]),
         "supply.obligations[].id": of_supply(LOOSE, "obligations", [DUTY], OTHERS["id"]),
+        "access.editors.groups": of_reach(rbac("@devs -> edit"), editors=({"groups": ["devs"]}, {"groups": ["ops"]})),
+        "access.editors.users": of_reach(rbac("ann -> edit"), editors=({"users": ["ann"]}, {"users": ["ben"]})),
+        "access.rights[].apiGroups": of_reach(RUNS, rights=([READS], [READS | {"apiGroups": ["apps"]}])),
+        "access.rights[].resources": of_reach(RUNS, rights=([READS], [READS | {"resources": ["secrets"]}])),
+        "access.rights[].verbs": of_reach(RUNS, rights=([READS], [READS | {"verbs": ["list"]}])),
+        "access.reviewEvery": of_reach(RUNS, 40, CONFIRMED, reviewEvery=("30d", "90d")),
+        "access.reviewRoles": of_reach(RUNS, 2, CONFIRMED, reviewEvery=("90d", "90d"), reviewRoles=(["model-owner"], ["auditor"])),
         "responsibilities[].duty": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"duty": "DataGovernance"}])),
         "responsibilities[].role": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"role": "model-owner"}])),
         **network_cases.PROCEDURE,
@@ -206,6 +230,7 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "decision": of_record(approve("alice", name="r"), reject("alice", name="r")),
         "expires": of_record(approve("alice"), approve("alice", expires="2027-01-02T00:00:00Z")),
         "reviews": of_record(review(), review(of="no-such"), base=given(emergency(), procedures=[breaks()])),
+        "list": of_record(LISTS[0], LISTS[1], base=given(procedures=[REVIEWED], reach=reach(RUNS, [REVIEWED], []))),
         "withdraws": of_record(withdraw("alice", "approve-alice"), withdraw("alice", "no-such"), base=given(approve("alice"))),
         "approver.username": of_record(approve("alice"), approver(username="bob")),
         "approver.authorized": of_record(approve("alice"), approver(authorized=False)),

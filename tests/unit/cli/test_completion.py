@@ -35,7 +35,8 @@ def words(*typed: str) -> list[str]:
     ("typed", "offered"),
     [
         (["ap"], ["approve", ":4"]),
-        (["re"], ["reject", "resume", "review", ":4"]),
+        (["re"], ["reject", "resume", "review", "review-access", ":4"]),
+        (["who-can", "read"], ["read-secrets", "read-logs", ":4"]),
         (["__"], [":4"]),
         (["approve", "--re"], ["--renew", ":4"]),
         (["approve", "-o", ""], ["text", "json", "yaml", ":4"]),

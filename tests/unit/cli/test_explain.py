@@ -376,3 +376,10 @@ def test_who_mends_the_network_and_how(case: tuple[str, str, str | None]) -> Non
     reason, message, command = case
     (row,) = explain(facts(status(controls=[control("access/network", "Fail", reason, message)]))).controls
     assert (row.way.command if row.way else None) == command
+
+
+def test_who_reviews_who_can_do_what_and_the_command_for_it() -> None:
+    due = control("access/review", "Fail", "AccessReviewDue", "nobody confirmed yet who can do what here", procedure="high-risk-inference")
+    may = {("auditor", Decision.REVIEW_ACCESS): WhoMay(("group auditors",), known=True)}
+    said = text(facts(state_of(due, reason="AccessReviewDue"), who_may=may, reviewers={"high-risk-inference": ("auditor",)})).splitlines()[2:4]
+    assert [line.strip() for line in said] == ["who may: group auditors", "they run: kubectl qms review-access credit-scoring -n lending"]

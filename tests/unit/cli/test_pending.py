@@ -61,6 +61,17 @@ def test_it_waits_for_who_made_the_change_where_nobody_minds() -> None:
     assert found(case("mallory")) == [("Approve", "risk-manager")]
 
 
+@pytest.mark.parametrize("reason", ["AccessReviewDue", "AccessChanged"])
+def test_an_access_review_waits_for_who_holds_a_role_that_reviews(reason: str) -> None:
+    due = control("access/review", "Fail", reason, "nobody confirmed yet who can do what here: kubectl qms review-access credit-scoring -n lending")
+    reviewing: dict[str, Json] = {PROCEDURE: {"approvals": {"roles": [{"role": "model-owner"}]}, "access": {"reviewEvery": "90d", "reviewRoles": ["clown"]}}}
+    state = status(controls=[due], approvals=[])
+    (task,) = tasks_of(case("eve", "clown", state=state, procedures=reviewing))
+    assert (task.what, task.role, task.why) == ("ReviewAccess", "clown", "nobody confirmed yet who can do what here")
+    assert task.command == "kubectl qms review-access credit-scoring --role clown -n lending"
+    assert found(case("alice", "model-owner", state=state, procedures=reviewing)) == []
+
+
 def lapsing(**changes: object) -> Json:
     places = [place("model-owner", 1, 1, "alice", until=ENDS), place("risk-manager", 2, 2, "bob", "carol", until=ENDS)]
     serving = {"fingerprint": NEW, "validUntil": ENDS, "notice": "7d"}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kubernetes.aio.client import Configuration
 
+from aiqms.api.record import Decision
 from aiqms.api.values import API_VERSION, Json
 from aiqms.cluster.caches import Caches, caches
 from aiqms.cluster.client import Client
@@ -139,3 +140,58 @@ async def test_image_pull_secrets_are_told_by_whether_the_template_or_the_servic
 
 def newer(of: Json) -> Json:
     return of | {"metadata": of["metadata"] | {"resourceVersion": "2"}}
+
+
+PROCEDURE: Json = {
+    "title": "High risk", "revision": 1, "owner": "Quality", "approvals": {"roles": [{"role": "model-owner"}]},
+    "access": {"editors": {}, "serviceAccount": "Dedicated", "reviewEvery": "90d"},
+}  # fmt: skip
+
+
+def workload(name: str, account: str | None) -> Json:
+    spec = {"containers": [{"name": "serve", "image": "registry.bank.example/vllm:1"}]} | ({"serviceAccountName": account} if account else {})
+    template = {"metadata": {"labels": {"aiqms.dev/deployment": name}}, "spec": spec}
+    return stored("Deployment", name, spec={"template": template}) | {"apiVersion": "apps/v1"}
+
+
+def running_as(name: str, account: str) -> Json:
+    raw = stored("Pod", name, spec={"containers": [], "serviceAccountName": account}) | {"apiVersion": "v1"}
+    return raw | {"metadata": raw["metadata"] | {"labels": {"aiqms.dev/deployment": "scoring"}}}
+
+
+def with_rbac(found: Caches, account: str | None, *more: str) -> Caches:
+    """eve edits; the ServiceAccounts default, own and old may read pods here."""
+    found.workloads["Deployment"].put(workload("scoring", account))
+    for name in more:
+        found.pods.put(running_as(f"pod-{name}", name))
+    procedure = stored("QMSProcedure", "high-risk", spec=PROCEDURE)
+    found.procedures.put(procedure | {"metadata": procedure["metadata"] | {"namespace": ""}})
+    for name, subject in (("edit", {"kind": "User", "name": "eve"}), *((a, {"kind": "ServiceAccount", "name": a}) for a in ("default", "own", "old"))):
+        resource, group, verb = ("deployments", "apps", "patch") if name == "edit" else ("pods", "", "get")
+        rules = [{"apiGroups": [group], "resources": [resource], "verbs": [verb]}]
+        found.grants.roles.put(stored("Role", name, rules=rules))
+        found.grants.bindings.put(stored("RoleBinding", name, roleRef={"kind": "Role", "name": name}, subjects=[subject]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("account", "pods", "accounts"),
+    [
+        pytest.param("own", (), ["own"], id="the one that the workload names"),
+        pytest.param(None, (), ["default"], id="default, where it names none"),
+        pytest.param("own", ("old",), ["old", "own"], id="also that of a pod that still runs as another"),
+    ],
+)
+async def test_the_service_accounts_looked_at_are_those_that_pods_run_as(account: str | None, pods: tuple[str, ...], accounts: list[str]) -> None:
+    found = (await gathered(with_rbac(known(), account, *pods)))["scoring"].reach
+    assert found is not None
+    assert [r.account for r in found.accounts] == accounts
+    assert [str(g.subject) for g in found.editors] == ["group system:masters", "user eve"]
+    assert found.list.startswith("sha256:")
+    assert found.holders[(Decision.APPROVE, "model-owner")] == ()
+
+
+async def test_what_no_procedure_asks_for_is_not_worked_out() -> None:
+    found = (await gathered(known()))["scoring"].reach
+    assert found is not None
+    assert (found.editors, found.accounts, found.list, dict(found.holders)) == ((), (), "", {})

@@ -9,7 +9,7 @@ import pytest
 
 from aiqms.gate.rules import TOKEN as INJECTED
 from aiqms.policy.decide import decide
-from aiqms.policy.facts import Input
+from aiqms.policy.facts import Input, Reach
 from aiqms.policy.surroundings import Surroundings, Uses, uses
 from tests.unit.policy.given import approve, cleared, controls, day, given, pod, procedure, workload
 
@@ -27,7 +27,7 @@ def dedicated(*, audit: bool = False, **access: Any) -> Any:
 def runs(used: Uses | None = OWN, *, accounts: dict[str, tuple[str, ...]] | None = None, pods: dict[str, Uses] | None = None, of: Any = None) -> Input:
     """An approved deployment whose pods use this."""
     around = Surroundings(workloads={REF: used} if used else {}, accounts=accounts or {}, pods=pods or {})
-    return given(approve("alice"), procedures=[of or dedicated()], pods=[pod(name) for name in pods or {}], around=around)
+    return given(approve("alice"), procedures=[of or dedicated()], pods=[pod(name) for name in pods or {}], around=around, reach=Reach())
 
 
 CASES: dict[str, tuple[Input, Says | None]] = {

@@ -1,225 +1,246 @@
-"""Whether a NetworkPolicy opens more than another allows: a table, and a law held against what Kubernetes would let through."""
+"""Who can do what about a namespace: the right itself, the ways to it, and the list that a review confirms."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import pytest
-from hypothesis import event, settings
-from hypothesis import given as for_all
-from hypothesis import strategies as st
 
-from aiqms.api.values import Json
-from aiqms.policy.reach import SPACE, beyond, narrower, selects
+from aiqms.api.record import Decision
+from aiqms.gate.rules import OPERATOR_NAMESPACE as GATES_NAMESPACE
+from aiqms.gate.workload import KINDS
+from aiqms.policy import reach
+from aiqms.policy.rbac import Binding, Clusterwide, Rbac, Subject
+from aiqms.policy.reach import FIXED, Question, access_list, account_rights, decides, direct, list_digest, reaching, release_namespace, round_the_gate
+from tests.unit.policy.grants import HERE, rbac, role
 
-PORTAL: Json = {"namespaceSelector": {"matchLabels": {SPACE: "loan-portal"}}, "podSelector": {"matchLabels": {"app": "portal"}}}
-HERE: Json = {"namespaceSelector": {"matchLabels": {SPACE: "lending"}}}
-ALLOWED: Json = {
-    "ingress": [{"from": [PORTAL, HERE], "ports": [{"protocol": "TCP", "port": 8000}, {"protocol": "TCP", "port": 8001}]}],
-    "egress": [{"to": [PORTAL], "ports": [{"protocol": "UDP", "port": 53}]}, {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
-}
+QUESTIONS = {q.id: q for q in (*FIXED, release_namespace(HERE), *(decides(d, "model-owner") for d in Decision))}
+MASTERS = ["group system:masters"]  # in every answer but those about roles: the API server lets them do everything
 
 
-def ingress(peer: Json | None = PORTAL, port: Json | None = None) -> Json:
-    """One rule; port None: TCP 8000."""
-    who = {} if peer is None else {"from": [peer]}
-    return {"policyTypes": ["Ingress"], "ingress": [who | {"ports": [{"port": 8000} if port is None else port]}]}
+def test_the_workloads_and_the_operators_namespace_are_the_gates() -> None:
+    assert reach.OPERATOR_NAMESPACE == GATES_NAMESPACE
+    assert {(k.api_version.rpartition("/")[0], k.plural) for k in KINDS} == {(group, p) for group, plurals in reach.WORKLOADS.items() for p in plurals}
 
 
-def egress(peer: Json, *ports: Json) -> Json:
-    return {"policyTypes": ["Egress"], "egress": [{"to": [peer]} | ({"ports": list(ports)} if ports else {})]}
-
-
-def pods(selector: Json) -> Json:
-    return PORTAL | {"podSelector": selector}
-
-
-def expression(key: str, operator: str, *values: str) -> Json:
-    return {"matchExpressions": [{"key": key, "operator": operator} | ({"values": list(values)} if values else {})]}
-
-
-WITHIN = {
-    "the same": ingress(),
-    "nothing": {"policyTypes": ["Ingress", "Egress"]},
-    "rules of a direction that it is not about": {"policyTypes": ["Ingress"], "egress": [{}]},
-    "fewer pods": ingress(pods({"matchLabels": {"app": "portal", "tier": "web"}})),
-    "the same pods by an expression": ingress(pods(expression("app", "In", "portal"))),
-    "the same namespace by an expression": ingress(PORTAL | {"namespaceSelector": expression(SPACE, "In", "loan-portal")}),
-    "the namespace, and another label of it": ingress(PORTAL | {"namespaceSelector": {"matchLabels": {SPACE: "loan-portal", "env": "prod"}}}),
-    "its own namespace, unnamed": ingress({"podSelector": {}}),
-    "one of the ports": ingress(port={"protocol": "TCP", "port": 8001}),
-    "a range of the ports": ingress(port={"port": 8000, "endPort": 8001}),
-    "some of the addresses": egress({"ipBlock": {"cidr": "10.1.0.0/16", "except": ["10.1.1.0/24"]}}),
-    "some of the addresses, at a port": egress({"ipBlock": {"cidr": "10.1.0.0/16"}}, {"protocol": "SCTP", "port": 9}),
-}
-
-
-@pytest.mark.parametrize("spec", WITHIN.values(), ids=WITHIN.keys())
-def test_this_opens_nothing_more(spec: Json) -> None:
-    assert beyond(spec, ALLOWED, "lending") == []
-
-
-BEYOND = {
-    "anybody": (ingress(None), "ingress from anywhere at TCP 8000"),
-    "a rule of nothing": ({"policyTypes": ["Ingress"], "ingress": [{}]}, "ingress from anywhere at any port"),
-    "no policyTypes: both directions count": ({"egress": [{}]}, "egress to anywhere at any port"),
-    "all pods of the namespace": (ingress(pods({})), "ingress from namespace loan-portal at TCP 8000"),
-    "other pods": (ingress(pods({"matchLabels": {"app": "shop"}})), "ingress from namespace loan-portal (app=shop) at TCP 8000"),
-    "those pods and others": (
-        ingress(pods(expression("app", "In", "shop", "portal"))), "ingress from namespace loan-portal (app In portal, shop) at TCP 8000",
+DIRECT: dict[str, tuple[str, Rbac, list[str]]] = {
+    "who edits by a RoleBinding": ("edit-workload", rbac("ann @devs -> edit"), ["group devs", *MASTERS, "user ann"]),
+    "who edits everywhere": ("edit-workload", rbac("* ann -> edit"), [*MASTERS, "user ann"]),
+    "who may change one object by its name": ("edit-workload", rbac("ann -> one", cluster={"one": "patch deployments.apps=scoring"}), [*MASTERS, "user ann"]),
+    "who registers": ("edit-register", rbac("ci/bot -> register"), [*MASTERS, "serviceaccount ci/bot"]),
+    "who reads alone edits nothing": ("edit-workload", rbac("ann -> view"), MASTERS),
+    "a binding to a role that does not exist gives nothing": ("edit-workload", rbac("ann -> gone", "ann -> Role:gone"), MASTERS),
+    "a Role of the namespace": ("read-secrets", rbac("ann -> Role:r", roles={"r": "list secrets"}), [*MASTERS, "user ann"]),
+    "one who reads a named Secret": ("read-secrets", rbac("ann -> Role:r", roles={"r": "get secrets=key"}), [*MASTERS, "user ann"]),
+    "who reads logs": ("read-logs", rbac("ann -> l", cluster={"l": "get pods/log"}), [*MASTERS, "user ann"]),
+    "who opens sessions": ("open-session", rbac("ann -> s", cluster={"s": "open interactivesessions.aiqms.dev"}), [*MASTERS, "user ann"]),
+    "a procedure is changed cluster-wide": (
+        "change-procedures", rbac("ann -> p", "* ben -> p",
+            cluster={"p": "update qmsprocedures.aiqms.dev"}), [*MASTERS, "user ben"],
     ),
-    "pods that have the label at all": (ingress(pods(expression("app", "Exists"))), "ingress from namespace loan-portal (app Exists) at TCP 8000"),
-    "all namespaces": (ingress({"namespaceSelector": {}}), "ingress from any namespace at TCP 8000"),
-    "namespaces by another label": (
-        ingress(PORTAL | {"namespaceSelector": {"matchLabels": {"env": "prod"}}}), "ingress from namespaces with env=prod (app=portal) at TCP 8000",
+    "another namespace's release is not this one's": (
+        "release-namespace", rbac("* ann -> a", "* ben -> b",
+            cluster={"a": f"release governednamespaces.aiqms.dev={HERE}", "b": "release governednamespaces.aiqms.dev=fraud"}), [*MASTERS, "user ann"],
     ),
-    "another namespace": (ingress({"namespaceSelector": {"matchLabels": {SPACE: "dev"}}}), "ingress from namespace dev at TCP 8000"),
-    "addresses": (ingress({"ipBlock": {"cidr": "10.0.0.1/32"}}), "ingress from 10.0.0.1/32 at TCP 8000"),
-    "a peer of a kind that this version does not know": (ingress(HERE | {"serviceAccounts": {}}), "ingress from namespace lending at TCP 8000"),
-    "a rule of a kind that this version does not know": (
-        {"policyTypes": ["Ingress"], "ingress": [{"from": [HERE], "ports": [{"port": 8000}], "when": {}}]}, "ingress by when, which this version does not know",
+    "who edits the operator's Deployment": ("disable-gate", rbac("ann -> edit", others={"aiqms-system": ["ben -> edit"]}), [*MASTERS, "user ben"]),
+    "who edits CRDs, or webhooks": (
+        "disable-gate", rbac("* ann -> c", "* ben -> w",
+            cluster={"c": "patch customresourcedefinitions.apiextensions.k8s.io",
+                     "w": "create mutatingwebhookconfigurations.admissionregistration.k8s.io"}),
+        [*MASTERS, "user ann", "user ben"],
     ),
-    "another port": (ingress(port={"port": 9000}), "ingress from namespace loan-portal (app=portal) at TCP 9000"),
-    "another protocol": (ingress(port={"protocol": "UDP", "port": 8000}), "ingress from namespace loan-portal (app=portal) at UDP 8000"),
-    "a range that is longer": (ingress(port={"port": 8000, "endPort": 8002}), "ingress from namespace loan-portal (app=portal) at TCP 8000-8002"),
-    "all ports of a protocol": (ingress(port={"protocol": "TCP"}), "ingress from namespace loan-portal (app=portal) at TCP any port"),
-    "a port by name, which each pod gives another number": (ingress(port={"port": "http"}), "ingress from namespace loan-portal (app=portal) at TCP http"),
-    "no ports": (
-        {"policyTypes": ["Ingress"], "ingress": [{"from": [PORTAL]}]}, "ingress from namespace loan-portal (app=portal) at any port",
+    "who holds the role by name": ("approve model-owner", rbac("@owners -> owner", "ben -> risk"), ["group owners"]),
+    "a wildcard makes nobody an approver": ("approve model-owner", rbac("* ann -> cluster-admin", "ann -> owner", "ben -> owner"), ["user ben"]),
+    "a wildcard over roles makes nobody one either": (
+        "approve model-owner", rbac("ann -> w", "ben -> owner",
+            cluster={"w": "approve approvalroles.aiqms.dev"}), ["user ben"],
     ),
-    "a peer of one rule at a port of another": (egress(PORTAL, {"port": 8000}), "egress to namespace loan-portal (app=portal) at TCP 8000"),
-    "more addresses": (egress({"ipBlock": {"cidr": "10.0.0.0/7"}}), "egress to 10.0.0.0/7 at any port"),
-    "addresses of the other family": (egress({"ipBlock": {"cidr": "::/0"}}), "egress to ::/0 at any port"),
-    "what is no address": (egress({"ipBlock": {"cidr": "everywhere"}}), "egress to everywhere at any port"),
+    "service accounts approve nothing": (
+        "approve model-owner", rbac("ci/bot @system:serviceaccounts @system:nodes system:kube-scheduler ben -> owner"),
+        ["user ben"],
+    ),
+    "everybody, where everybody is bound": ("approve model-owner", rbac("@system:authenticated -> owner"), ["group system:authenticated"]),
+    "another decision is another right": ("stop model-owner", rbac("ann -> owner"), MASTERS),
+    "a wildcard stops": ("stop model-owner", rbac("* ann -> cluster-admin"), [*MASTERS, "user ann"]),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", BEYOND.values(), ids=BEYOND.keys())
-def test_this_opens_more(case: tuple[Json, str]) -> None:
-    assert beyond(case[0], ALLOWED, "lending") == [case[1]]
+@pytest.mark.parametrize(("question", "graph", "people"), DIRECT.values(), ids=DIRECT.keys())
+def test_the_right_itself(question: str, graph: Rbac, people: list[str]) -> None:
+    assert sorted({str(g.subject) for g in direct(graph, QUESTIONS[question])}) == people
 
 
-def test_nothing_lies_within_addresses_with_exceptions() -> None:
-    allowed = {"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}]}
-    assert beyond(egress({"ipBlock": {"cidr": "10.1.0.0/24"}}), allowed, "lending") == ["egress to 10.1.0.0/24 at any port"]
+def test_the_binding_that_gives_it_is_named() -> None:
+    found = {str(g.subject): g.by for g in direct(rbac("ann -> edit"), QUESTIONS["edit-workload"])}
+    assert found == {"user ann": f"RoleBinding {HERE}/b0 (ClusterRole edit)", "group system:masters": "the API server itself"}
 
 
-# The law: what is found to open nothing more lets nothing through that the allowed one does not, by Kubernetes' own rules, worked out here once more.
+WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
+    "acting as anybody": ("edit-workload", rbac("* ben -> i", cluster={"i": "impersonate users,groups"}), ["user ben: impersonate"]),
+    "acting as one who may not leads nowhere": ("edit-workload", rbac("ann -> edit", "* ben -> i", cluster={"i": "impersonate users=carol"}), []),
+    "acting as one who may": ("edit-workload", rbac("ann -> edit", "* ben -> i", cluster={"i": "impersonate users=ann"}), ["user ben: impersonate"]),
+    "acting as a group that may": ("edit-workload", rbac("@devs -> edit", "* ben -> i", cluster={"i": "impersonate groups=devs"}), ["user ben: impersonate"]),
+    "acting as others needs a right of the whole cluster": ("edit-workload", rbac("ann -> edit", "ben -> i", cluster={"i": "impersonate users"}), []),
+    "acting as a ServiceAccount of the namespace": (
+        "edit-register", rbac(f"{HERE}/bot -> register", "ben -> i", cluster={"i": "impersonate serviceaccounts"}), ["user ben: impersonate"],
+    ),
+    "acting as a ServiceAccount of another namespace takes a right there": (
+        "edit-register", rbac("ci/bot -> register", "ben -> i", cluster={"i": "impersonate serviceaccounts"}), [],
+    ),
+    "acting as one with a right there": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> i"]}, cluster={"i": "impersonate serviceaccounts"}), ["user ben: impersonate"],
+    ),
+    "acting as a ServiceAccount by its user name": (
+        "edit-register", rbac("ci/bot -> register", "* ben -> i", cluster={"i": "impersonate users=system:serviceaccount:ci:bot"}), ["user ben: impersonate"],
+    ),
+    "acting as others by the constrained verbs of 1.36": (
+        "edit-workload", rbac("ann -> edit", "* ben -> i", cluster={"i": "impersonate:user-info users.authentication.k8s.io"}), ["user ben: impersonate"],
+    ),
+    "raising a role": ("edit-workload", rbac("ben -> e", cluster={"e": "escalate roles.rbac.authorization.k8s.io"}), ["user ben: escalate"]),
+    "binding any role": ("edit-workload", rbac("ben -> b", cluster={"b": "bind clusterroles.rbac.authorization.k8s.io"}), ["user ben: bind"]),
+    "binding the role that gives it": (
+        "edit-workload", rbac("ann -> edit", "ben -> b",
+            cluster={"b": "bind clusterroles.rbac.authorization.k8s.io=edit"}), ["user ben: bind"],
+    ),
+    "binding a role that gives it and that nobody has": (
+        "edit-workload", rbac("ben -> b", cluster={"b": "bind clusterroles.rbac.authorization.k8s.io=edit"}), ["user ben: bind"],
+    ),
+    "binding another role leads nowhere": (
+        "edit-workload", rbac("ann -> edit", "ben -> b",
+            cluster={"b": "bind clusterroles.rbac.authorization.k8s.io=view"}), [],
+    ),
+    "approving certificates for clients": (
+        "approve model-owner", rbac("* ben -> c",
+            cluster={"c": "approve signers.certificates.k8s.io=kubernetes.io/kube-apiserver-client"}), ["user ben: certificates"],
+    ),
+    "approving those of all of Kubernetes' signers": (
+        "approve model-owner", rbac("* ben -> c", cluster={"c": "approve signers.certificates.k8s.io=kubernetes.io/*"}), ["user ben: certificates"],
+    ),
+    "approving kubelets' certificates leads nowhere": (
+        "approve model-owner", rbac("* ben -> c", cluster={"c": "approve signers.certificates.k8s.io=kubernetes.io/kubelet-serving"}), [],
+    ),
+    "a token of a ServiceAccount that may": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=bot"}), ["user ben: tokens"],
+    ),
+    "a token of another one leads nowhere": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=other"}), [],
+    ),
+    "pods that run as a ServiceAccount that may": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> m"]}, cluster={"m": "create jobs.batch"}), ["user ben: pods"],
+    ),
+    "a ServiceAccount approves nothing, so its token leads nowhere": (
+        "approve model-owner", rbac("ci/bot -> owner", others={"ci": ["ben -> edit"]}), [],
+    ),
+    "a node's kubelet reads what its pods read": ("read-secrets", rbac("* ben -> n", cluster={"n": "get nodes/proxy"}), ["user ben: nodes"]),
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Packet:
-    """Between the pods of namespace lending and somebody else: a pod by its labels and those of its namespace, and its address."""
-
-    direction: str
-    spaces: Mapping[str, str]
-    labels: Mapping[str, str]
-    address: str
-    protocol: str
-    port: int
+@pytest.mark.parametrize(("question", "graph", "found"), WAYS.values(), ids=WAYS.keys())
+def test_the_ways_to_a_right_that_one_lacks(question: str, graph: Rbac, found: list[str]) -> None:
+    assert sorted(f"{g.subject}: {g.way}" for g in reaching(graph, QUESTIONS[question]) if g.way and str(g.subject) not in MASTERS) == found
 
 
-SPACES = ("lending", "loan-portal", "dev")
-PACKETS = [
-    Packet(direction, {SPACE: space} | env, {k: v for k, v in (("app", app), ("tier", tier)) if v}, address, protocol, port)
-    for direction in ("ingress", "egress")
-    for space, env, address in (("lending", {}, "10.0.0.1"), ("loan-portal", {"env": "prod"}, "10.1.0.1"), ("dev", {"env": "dev"}, "fd00::1"))
-    for app in ("portal", "shop", "")
-    for tier in ("web", "")
-    for protocol in ("TCP", "UDP")
-    for port in (79, 80, 81)
-]
+def test_a_way_is_said_of_those_alone_who_lack_the_right() -> None:
+    graph = rbac("ann -> edit", "* ann ben -> i", cluster={"i": "impersonate users"})
+    assert sorted((str(g.subject), g.way) for g in reaching(graph, QUESTIONS["edit-workload"])) == [
+        ("group system:masters", ""),
+        ("user ann", ""),
+        ("user ben", "impersonate"),
+    ]
 
 
-def passes(spec: Json, packet: Packet) -> bool:
-    """As the documentation of NetworkPolicy says."""
-    if packet.direction.capitalize() not in spec["policyTypes"]:
-        return False
-    field = "from" if packet.direction == "ingress" else "to"
-    return any(_rule(rule, field, packet) for rule in spec.get(packet.direction, []))
+ROUND = {
+    "impersonate": "impersonate uids.authentication.k8s.io,users",
+    "escalate": "escalate clusterroles.rbac.authorization.k8s.io",
+    "bind": "bind roles.rbac.authorization.k8s.io=anything",
+    "certificates": "sign signers.certificates.k8s.io",
+    "nodes": "create nodes/proxy",
+    "debug": "patch pods/ephemeralcontainers",
+}
 
 
-def _rule(rule: Json, field: str, packet: Packet) -> bool:
-    peers, ports = rule.get(field, []), rule.get("ports", [])
-    return (not peers or any(_peer(p, packet) for p in peers)) and (not ports or any(_port(p, packet) for p in ports))
+@pytest.mark.parametrize("way", ROUND)
+def test_ways_round_the_gate(way: str) -> None:
+    found = {g.way for g in round_the_gate(rbac("* ben -> r", cluster={"r": ROUND[way]})) if str(g.subject) == "user ben"}
+    assert found == {way}
 
 
-def _peer(peer: Json, packet: Packet) -> bool:
-    if "ipBlock" in peer:
-        inside = [ipaddress.ip_address(packet.address) in ipaddress.ip_network(c) for c in (peer["ipBlock"]["cidr"], *peer["ipBlock"].get("except", []))]
-        return inside[0] and not any(inside[1:])
-    space = selects(peer["namespaceSelector"], packet.spaces) if "namespaceSelector" in peer else packet.spaces[SPACE] == "lending"
-    return space and selects(peer.get("podSelector", {}), packet.labels)
+@pytest.mark.parametrize(
+    ("namespace", "words", "way"),
+    [
+        ("kube-system", "create pods", "host"),
+        ("kube-system", "create serviceaccounts/token", "host"),
+        ("aiqms-system", "patch deployments.apps", "operator"),
+        ("aiqms-system", "create serviceaccounts/token=aiqms-operator", "operator"),
+        ("ci", "create pods", None),
+    ],
+)
+def test_ways_round_the_gate_through_another_namespace(namespace: str, words: str, way: str | None) -> None:
+    found = round_the_gate(rbac(others={namespace: ["ben -> r"]}, cluster={"r": words}))
+    assert [g.way for g in found if str(g.subject) == "user ben"] == ([way] if way else [])
 
 
-def _port(port: Json, packet: Packet) -> bool:
-    if port.get("protocol", "TCP") != packet.protocol:
-        return False
-    return "port" not in port or packet.port in range(port["port"], int(port.get("endPort") or port["port"]) + 1)
+def test_the_list_has_people_and_ways_and_leaves_out_the_control_plane() -> None:
+    graph = rbac("@devs -> edit", "@owners -> owner", "* ben -> i", cluster={"i": "impersonate users"})
+    said = [(line.question, line.subject, line.way) for line in access_list(graph) if line.subject not in MASTERS]
+    assert said == [
+        ("approve model-owner", "group owners", ""),
+        ("edit-workload", "group devs", ""),
+        ("ways-round", "group devs", "impersonate"),  # of the namespace's ServiceAccounts
+        ("ways-round", "user ben", "impersonate"),
+    ]
 
 
-def selectors(values: Mapping[str, tuple[str, ...]]) -> st.SearchStrategy[Json]:
-    """A selector over these labels."""
-    keys = st.sampled_from(sorted(values))
-    some = keys.flatmap(lambda k: st.tuples(st.just(k), st.lists(st.sampled_from(values[k]), min_size=1, max_size=2, unique=True)))
-    valued = st.tuples(some, st.sampled_from(["In", "NotIn"])).map(lambda t: {"key": t[0][0], "operator": t[1], "values": t[0][1]})
-    bare = st.tuples(keys, st.sampled_from(["Exists", "DoesNotExist"])).map(lambda t: {"key": t[0], "operator": t[1]})
-    exact = keys.flatmap(lambda k: st.sampled_from(values[k]).map(lambda v: {"matchLabels": {k: v}}))
-    return exact | st.lists(valued | bare, max_size=2).map(lambda e: {"matchExpressions": e} if e else {})
+SAME = rbac("@devs -> edit", "ann -> owner")
+CHANGES = {
+    "nothing": (SAME, True),
+    "another name of the binding, and another order": (rbac("ann -> owner", "@devs -> edit"), True),
+    "another role that gives the same": (
+        rbac("@devs -> e2", "ann -> owner",
+            cluster={"e2": "create,update,patch,delete pods; impersonate serviceaccounts"}), True,
+    ),
+    "a right that is not on the list": (rbac("@devs -> edit", "ann -> owner", "eve -> view"), True),
+    "a subject more": (rbac("@devs eve -> edit", "ann -> owner"), False),
+    "a subject less": (rbac("@devs -> edit"), False),
+    "a way more": (rbac("@devs -> edit", "ann -> owner", "* eve -> i", cluster={"i": "impersonate users"}), False),
+    "a wildcard that takes the role away": (rbac("@devs -> edit", "ann -> owner", "* ann -> cluster-admin"), False),
+}  # fmt: skip
 
 
-PODS = selectors({"app": ("portal", "shop"), "tier": ("web",)})
-NAMED = st.sampled_from(SPACES).map(lambda s: {"matchLabels": {SPACE: s}})
-ANY_SPACES = NAMED | selectors({SPACE: SPACES, "env": ("prod", "dev")})
-CIDRS = st.sampled_from(["10.0.0.0/8", "10.0.0.0/16", "0.0.0.0/0", "fd00::/8"])
-PORTS = st.lists(
-    st.fixed_dictionaries({"port": st.integers(79, 81)}, optional={"protocol": st.sampled_from(["TCP", "UDP"])})
-    | st.just({"port": 79, "endPort": 81}) | st.just({"port": 80, "endPort": 81}) | st.just({"protocol": "UDP"}),
-    max_size=2,
-)  # fmt: skip
+@pytest.mark.parametrize(("graph", "same"), CHANGES.values(), ids=CHANGES.keys())
+def test_the_digest_changes_with_who_can_do_what_alone(graph: Rbac, same: bool) -> None:
+    assert (list_digest(access_list(graph)) == list_digest(access_list(SAME))) is same
 
 
-def policies(peers: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
-    """A policy whose peers are these."""
+def test_the_control_planes_own_are_told_by_the_binding_that_ships_with_them() -> None:
+    controller = Subject("ServiceAccount", "deployment-controller", "kube-system")
+    writes = {"w": role("ClusterRole", "w", "update deployments.apps")}
 
-    def rules(field: str) -> st.SearchStrategy[Any]:
-        made = st.fixed_dictionaries({}, optional={field: st.lists(peers, max_size=2), "ports": PORTS})
-        return st.lists(made, max_size=2)
+    def listed(name: str, of: Subject) -> list[str]:
+        bound = Binding("ClusterRoleBinding", "", name, ("ClusterRole", "w"), (of,))
+        graph = replace(rbac(), everywhere=Clusterwide(writes, (bound,)))
+        return [line.subject for line in access_list(graph) if line.question == "edit-workload" and line.subject not in MASTERS]
 
-    return st.fixed_dictionaries({"policyTypes": st.just(["Ingress", "Egress"]), "ingress": rules("from"), "egress": rules("to")})
-
-
-BLOCKS = CIDRS.map(lambda c: {"ipBlock": {"cidr": c}}) | st.just({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}})
-OTHERS = BLOCKS | st.fixed_dictionaries({}, optional={"namespaceSelector": ANY_SPACES, "podSelector": PODS}).filter(bool)
-NAMED_ONES = BLOCKS | st.fixed_dictionaries({"namespaceSelector": NAMED}, optional={"podSelector": PODS})
-
-
-@settings(deadline=None, max_examples=600, derandomize=True)
-@for_all(policies(OTHERS), policies(NAMED_ONES))
-def test_what_opens_nothing_more_lets_nothing_more_through(spec: Json, allowed: Json) -> None:
-    contained = not beyond(spec, allowed, "lending")
-    event(f"contained: {contained}, opens something: {any(passes(spec, p) for p in PACKETS)}")
-    if contained:
-        assert [p for p in PACKETS if passes(spec, p) and not passes(allowed, p)] == []
+    assert listed("system:controller:deployment-controller", controller) == []
+    assert listed("another-binding", controller) == ["serviceaccount kube-system/deployment-controller"]
+    assert listed("system:controller:flux", Subject("ServiceAccount", "helm-controller", "kube-system")) == ["serviceaccount kube-system/helm-controller"]
+    assert listed("anything", Subject("User", "system:kube-controller-manager")) == []
 
 
-LETTERS = selectors({"a": ("1", "2", "3")})
-LABELS = [{}, *({"a": value} for value in ("1", "2", "3", "4"))]
+def test_a_service_accounts_rights_are_those_of_all_its_groups_everywhere() -> None:
+    graph = rbac(
+        f"{HERE}/scoring -> view", f"* @system:serviceaccounts:{HERE} -> n", "* @system:serviceaccounts -> s", "* @system:authenticated -> me", "* ann -> edit",
+        others={"vault": [f"system:serviceaccount:{HERE}:scoring -> Role:r"]}, other_roles={"vault": {"r": "get secrets=key"}},
+        cluster={"n": "get nodes", "s": "get /openid/v1/jwks; get /metrics", "me": "create selfsubjectaccessreviews.authorization.k8s.io"},
+    )  # fmt: skip
+    assert [(r.rule.resources or r.rule.urls, r.within, r.by) for r in account_rights(graph, "scoring")] == [
+        (("nodes",), "", "ClusterRoleBinding c1 (ClusterRole n)"),
+        (("/metrics",), "", "ClusterRoleBinding c2 (ClusterRole s)"),
+        (("pods", "deployments"), HERE, f"RoleBinding {HERE}/b0 (ClusterRole view)"),
+        (("secrets",), "vault", "RoleBinding vault/b0 (Role r)"),
+    ]
 
 
-@settings(deadline=None, max_examples=600, derandomize=True)
-@for_all(LETTERS, LETTERS)
-def test_what_a_narrower_selector_chooses_the_other_one_chooses_too(one: Json, other: Json) -> None:
-    event(f"narrower: {narrower(one, other)}")
-    if narrower(one, other):
-        assert [labels for labels in LABELS if selects(one, labels) and not selects(other, labels)] == []
-
-
-@settings(deadline=None, max_examples=200, derandomize=True)
-@for_all(policies(NAMED_ONES.filter(lambda peer: "except" not in peer.get("ipBlock", {}))))
-def test_a_policy_with_ports_by_number_opens_nothing_more_than_itself(spec: Json) -> None:
-    numbered = {d: [r | {"ports": [p for p in r.get("ports", []) if "port" in p and "endPort" not in p]} for r in spec[d]] for d in ("ingress", "egress")}
-    assert beyond(spec | numbered, spec | numbered, "lending") == []
+def test_every_question_has_an_id_of_its_own() -> None:
+    assert len({q.id for q in FIXED}) == len(FIXED)
+    assert isinstance(QUESTIONS["approve model-owner"], Question)

@@ -1,0 +1,87 @@
+"""Roles and bindings as the operator keeps them, by namespace: what one change touches is compiled anew, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiqms.cluster.client import Client, path
+from aiqms.cluster.reflector import Reflector
+from aiqms.cluster.store import Key, Store
+from aiqms.policy.rbac import Binding, Clusterwide, Local, Rbac, Subject, binding_of, role_of
+
+RBAC = "rbac.authorization.k8s.io/v1"
+KINDS = {"Role": "roles", "RoleBinding": "rolebindings", "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
+_EVERYWHERE = ("system:serviceaccounts", "system:authenticated")  # bound in one namespace, they give every namespace's accounts rights there
+_ACCOUNTS = "system:serviceaccounts:"
+
+
+class Grants:
+    """The four stores. changed: told each namespace that a change concerns; everything: told when it concerns all."""
+
+    def __init__(self, changed: Callable[[str], None], everything: Callable[[], None]) -> None:
+        self._changed, self._everything = changed, everything
+        self._clusterwide: Clusterwide | None = None
+        self._locals: dict[str, Local] = {}
+        self._stale: set[str] = set()  # namespaces whose part has to be compiled anew
+        self._naming: dict[Subject, tuple[Binding, ...]] = {}  # RoleBindings by the ServiceAccounts, and groups of these, that they name
+        self._bound: dict[Key, Binding] = {}
+        self.roles = Store(role_of, self._near)
+        self.bindings = Store(binding_of, self._rebound)
+        self.cluster_roles = Store(role_of, self._far)
+        self.cluster_bindings = Store(binding_of, self._far)
+
+    def seen(self, namespace: str) -> Rbac:
+        """What RBAC says in one namespace, and in the others that have bindings."""
+        if self._clusterwide is None:
+            self._clusterwide = Clusterwide(dict(self.cluster_roles.within("")), _sorted(self.cluster_bindings, ""))
+        for stale in self._stale:
+            self._locals[stale] = Local(stale, dict(self.roles.within(stale)), _sorted(self.bindings, stale))
+        self._stale.clear()
+        return Rbac(self._clusterwide, self._locals.get(namespace) or Local(namespace), self._locals, self._naming)
+
+    def _far(self, *_: str) -> None:
+        self._clusterwide = None
+        self._everything()
+
+    def _near(self, namespace: str, _: str) -> None:
+        self._stale.add(namespace)
+        self._changed(namespace)
+        self._tell(s for _, bound in self.bindings.within(namespace) for s in bound.subjects)
+
+    def _rebound(self, namespace: str, name: str) -> None:
+        """A RoleBinding also concerns the namespaces whose ServiceAccounts it names, or named before."""
+        self._stale.add(namespace)
+        before, now = self._bound.pop((namespace, name), None), self.bindings.get(namespace, name)
+        if now:
+            self._bound[(namespace, name)] = now
+        named = {s for each in (before, now) if each for s in each.subjects}
+        for who in filter(_account, named):
+            kept = tuple(b for b in self._naming.get(who, ()) if (b.namespace, b.name) != (namespace, name))
+            self._naming[who] = (*kept, now) if now and who in now.subjects else kept
+        self._changed(namespace)
+        self._tell(named)
+
+    def _tell(self, subjects: Iterable[Subject]) -> None:
+        for who in set(subjects):
+            if who.kind == "ServiceAccount":
+                self._changed(who.namespace)
+            elif who.name.startswith(_ACCOUNTS):
+                self._changed(who.name.removeprefix(_ACCOUNTS))
+            elif who.name in _EVERYWHERE:
+                self._everything()
+
+
+def _account(who: Subject) -> bool:
+    return who.kind == "ServiceAccount" or who.name.startswith(_ACCOUNTS) or who.name in _EVERYWHERE
+
+
+def _sorted(store: Store[Binding], namespace: str) -> tuple[Binding, ...]:
+    """In the order of their names, so that what is said of them never changes with the order of events."""
+    return tuple(b for _, b in sorted(store.within(namespace), key=lambda found: found[0]))
+
+
+def reflectors(client: Client, of: Grants) -> list[Reflector]:
+    """One for each of the four kinds."""
+    stores: dict[str, Store[Any]] = {"Role": of.roles, "RoleBinding": of.bindings, "ClusterRole": of.cluster_roles, "ClusterRoleBinding": of.cluster_bindings}
+    return [Reflector(client=client, store=store, at=path(RBAC, KINDS[kind]), api_version=RBAC, kind=kind) for kind, store in stores.items()]

@@ -1,0 +1,272 @@
+"""Editors, ServiceAccounts' rights, holders of roles, access reviews: result, reason and message of each case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aiqms.api.values import Json
+from aiqms.policy.decide import decide
+from aiqms.policy.facts import Input, Procedure, Record
+from aiqms.policy.rbac import Rbac
+from aiqms.policy.reach import access_list, list_digest, reach
+from tests.unit.policy.given import HEX, approve, change, cleared, controls, day, fed, given, procedure, ready, record
+from tests.unit.policy.grants import HERE, rbac
+
+Said = tuple[str, str, str]
+USUAL = rbac("@owners -> owner", "ann -> owner", "@devs -> edit")
+ADMINS: Json = {"groups": ["system:masters"]}
+
+
+def asks(*, roles: dict[str, int] | None = None, distinct: bool = True, audit: bool = False, **access: Any) -> Procedure:
+    """A procedure that asks for this access."""
+    return procedure(roles=roles, distinct=distinct, audit=audit, access={"obligations": [{"framework": "eu-ai-act", "id": "15(5)"}]} | access)
+
+
+def under(of: Procedure, graph: Rbac | None, *records: Record, accounts: tuple[str, ...] = ("scoring",)) -> Input:
+    """Everything as usual, with this RBAC; None: nobody looked."""
+    return given(*records, procedures=[of], reach=reach(graph, [of], accounts) if graph else None)
+
+
+def said(of: Input, control: str, at: float = 2) -> Said | None:
+    return controls(of, day(at)).get(f"high-risk/{control}")
+
+
+def editors(*groups: str, users: tuple[str, ...] = ()) -> Procedure:
+    return asks(editors={"groups": list(groups), "users": list(users)})
+
+
+TAKE = "take them off the binding, or name them with a higher revision"
+MASTERS = "group system:masters may edit everything whatever RBAC says: name it under access.editors.groups once you know who has its certificates"
+NOBODY_LOOKED = "nobody looked at roles and bindings yet, so who can do what is not known: the operator lists them (kubectl qms doctor)"
+EDITORS: dict[str, tuple[Input, Said | None]] = {
+    "not asked for": (under(asks(), rbac("eve -> edit")), None),
+    "nobody looked": (under(editors(), None), ("Error", "RbacUnknown", NOBODY_LOOKED)),
+    "all are named": (
+        under(editors("devs", "system:masters", users=("ann",)), rbac("@devs -> edit", "* ann -> register")),
+        ("Pass", "EditorsKnown", "who may edit is named: group devs; group system:masters; user ann"),
+    ),
+    "all but the group that may everything": (under(editors("devs"), rbac("@devs -> edit")), ("Warn", "EditorUnexpected", MASTERS)),
+    "one more by a binding": (
+        under(editors("devs"), rbac("@devs eve -> edit")),
+        ("Fail", "EditorUnexpected", f"access.editors does not name user eve, who may edit (RoleBinding {HERE}/b0 (ClusterRole edit)): {TAKE}"),
+    ),
+    "one more, cluster-wide": (
+        under(editors("devs"), rbac("@devs -> edit", "* @ops -> cluster-admin")),
+        ("Fail", "EditorUnexpected", f"access.editors does not name group ops, who may edit (ClusterRoleBinding c1 (ClusterRole cluster-admin)): {TAKE}"),
+    ),
+    "a service account that is not named": (
+        under(editors("devs"), rbac("ci/bot -> register")),
+        ("Fail", "EditorUnexpected", f"access.editors does not name serviceaccount ci/bot, "
+         f"who may edit (RoleBinding {HERE}/b0 (ClusterRole register)): {TAKE}"),
+    ),
+    "a service account that is named by its user name": (
+        under(editors("system:masters", users=("system:serviceaccount:ci:bot",)), rbac("ci/bot -> register")),
+        ("Pass", "EditorsKnown", "who may edit is named: group system:masters; serviceaccount ci/bot"),
+    ),
+    "a user who has a group's name is not that group": (
+        under(editors("devs"), rbac("devs -> edit")),
+        ("Fail", "EditorUnexpected", f"access.editors does not name user devs, who may edit (RoleBinding {HERE}/b0 (ClusterRole edit)): {TAKE}"),
+    ),
+    "one who may act as one of them": (
+        under(editors("devs"), rbac("@devs -> edit", "* eve -> i", cluster={"i": "impersonate groups"})),
+        ("Fail", "EditorUnexpected",
+         f"access.editors does not name user eve, who may edit by acting as somebody who may (ClusterRoleBinding c1 (ClusterRole i)): {TAKE}"),
+    ),
+    "more than a message holds": (
+        under(editors(), rbac("a b c d e -> register")),
+        ("Fail", "EditorUnexpected",
+         "access.editors does not name " + "; ".join(f"user {u}, who may edit (RoleBinding {HERE}/b0 (ClusterRole register))" for u in "abc")
+         + f"; and 2 more (kubectl qms who-can edit-workload edit-register -n {HERE}): {TAKE}"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("of", "answer"), EDITORS.values(), ids=EDITORS.keys())
+def test_editors(of: Input, answer: Said | None) -> None:
+    assert said(of, "access/editors") == answer
+
+
+def test_an_editor_too_many_keeps_what_is_approved_from_being_cleared_and_in_audit_nothing() -> None:
+    graph = rbac("eve -> edit", "@owners -> owner")
+    strict, lax = (under(asks(editors={}, audit=audit), graph, approve("alice")) for audit in (False, True))
+    assert (ready(decide(strict, day(2)))[:2], cleared(decide(strict, day(2)), day(2))) == (("False", "EditorUnexpected"), [])
+    assert (ready(decide(lax, day(2)))[:2], cleared(decide(lax, day(2)), day(2))) == (("True", "Audit"), ["audit"])
+
+
+READS: Json = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
+NO_MORE = ("Pass", "RightsListed", "the pods' ServiceAccounts may do nothing beyond access.rights")
+
+
+def beyond(what: str) -> Said:
+    return "Fail", "RightsBeyond", f"beyond access.rights, serviceaccount scoring may {what}: take it off the binding, or list the rule with a higher revision"
+
+
+def bound(words: str, *, everywhere: bool = False) -> Rbac:
+    return rbac(f"{'* ' if everywhere else ''}{HERE}/scoring -> r", cluster={"r": words})
+
+
+RIGHTS: dict[str, tuple[Input, Said | None]] = {
+    "not asked for": (under(asks(), bound("get secrets")), None),
+    "nobody looked": (under(asks(serviceAccount="Dedicated"), None), ("Error", "RbacUnknown", NOBODY_LOOKED)),
+    "none at all": (under(asks(serviceAccount="Dedicated"), rbac()), NO_MORE),
+    "what is listed": (under(asks(rights=[READS]), bound("get pods")), NO_MORE),
+    "one verb more": (
+        under(asks(rights=[READS]), bound("get,watch pods")),
+        beyond(f"get, watch pods in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
+    ),
+    "one resource more": (
+        under(asks(serviceAccount="Dedicated", rights=[READS]), bound("get pods,secrets")),
+        beyond(f"get pods, secrets in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
+    ),
+    "a subresource is another resource": (
+        under(asks(rights=[READS]), bound("get pods/log")), beyond(f"get pods/log in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
+    ),
+    "what is listed, everywhere": (
+        under(asks(rights=[READS]), bound("get pods", everywhere=True)),
+        beyond("get pods everywhere (ClusterRoleBinding c0 (ClusterRole r))"),
+    ),
+    "every verb": (under(asks(rights=[READS]), bound("* pods")), beyond(f"* pods in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))")),
+    "every verb, where that is listed": (under(asks(rights=[READS | {"verbs": ["*"]}]), bound("* pods")), NO_MORE),
+    "another group": (
+        under(asks(rights=[READS]), bound("get pods.apps")),
+        beyond(f"get pods.apps in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
+    ),
+    "a named object": (under(asks(rights=[]), rbac()), None),
+    "another's rights are not its": (under(asks(serviceAccount="Dedicated"), rbac("ann -> edit")), NO_MORE),
+    "what everybody may": (
+        under(asks(serviceAccount="Dedicated"), rbac("* @system:authenticated -> me", cluster={"me": "create selfsubjectreviews.authentication.k8s.io"})),
+        NO_MORE,
+    ),
+    "what everybody was given beyond that": (
+        under(asks(serviceAccount="Dedicated"), rbac("* @system:authenticated -> cluster-admin")),
+        beyond("* *.* everywhere (ClusterRoleBinding c0 (ClusterRole cluster-admin))"
+            "; serviceaccount scoring may * /* everywhere (ClusterRoleBinding c0 (ClusterRole cluster-admin))"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("of", "answer"), RIGHTS.values(), ids=RIGHTS.keys())
+def test_rights(of: Input, answer: Said | None) -> None:
+    assert said(of, "access/rights") == answer
+
+
+BOTH = {"model-owner": 1, "risk-manager": 1}
+UNHELD = f"nobody holds {{}} by name in namespace {HERE}: whoever may bind roles there binds somebody (kubectl qms who-can -n {HERE})"
+SEPARATION: dict[str, tuple[Input, Said | None]] = {
+    "nobody looked": (under(procedure(), None), None),
+    "somebody holds each": (under(procedure(roles=BOTH), rbac("@owners -> owner", "ben -> risk")), None),
+    "nobody holds one": (under(procedure(roles=BOTH), rbac("ben -> risk")), ("Warn", "RoleUnheld", UNHELD.format("model-owner (approve)"))),
+    "a wildcard alone holds it": (under(procedure(), rbac("* ben -> cluster-admin")), ("Warn", "RoleUnheld", UNHELD.format("model-owner (approve)"))),
+    "nobody can stop": (
+        under(procedure(stop={"roles": ["on-call"]}), rbac("@owners -> owner", cluster={"on": "emergency approvalroles.aiqms.dev=on-call"})), None,
+    ),
+    "nobody can break the glass": (
+        under(procedure(emergency={"roles": ["on-call"], "maxDuration": "1h", "reviewWithin": "1d"}), USUAL),
+        ("Warn", "RoleUnheld", UNHELD.format("on-call (emergency)")),
+    ),
+    "nobody can review": (under(asks(reviewEvery="90d", reviewRoles=["auditor"]), USUAL), ("Warn", "RoleUnheld", UNHELD.format("auditor (reviewaccess)"))),
+    "one person holds both": (
+        under(procedure(roles=BOTH), rbac("ann -> owner", "ann -> risk")),
+        ("Warn", "RolesHeldByOne", "model-owner and risk-manager take 2 people, and only ann may: bind somebody else too"),
+    ),
+    "one person holds both, where one may do both": (under(procedure(roles=BOTH, distinct=False), rbac("ann -> owner", "ann -> risk")), None),
+    "two people for two": (under(procedure(roles=BOTH), rbac("ann ben -> owner", "ann -> risk")), None),
+    "a group is any number of people": (under(procedure(roles=BOTH), rbac("@owners -> owner", "@owners -> risk")), None),
+    "one person for a role of two": (
+        under(procedure(roles={"model-owner": 2}), rbac("ann -> owner")),
+        ("Warn", "RolesHeldByOne", "model-owner takes 2 people, and only ann may: bind somebody else too"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("of", "answer"), SEPARATION.values(), ids=SEPARATION.keys())
+def test_separation(of: Input, answer: Said | None) -> None:
+    assert said(of, "access/separation") == answer
+
+
+NOW = list_digest(access_list(USUAL))
+QUARTERLY = asks(reviewEvery="90d")
+HOW = f"kubectl qms review-access credit-scoring -n {HERE}"
+
+
+def confirm(person: str = "ann", role: str = "model-owner", at: float = 1, *, digest: str = NOW, **more: Any) -> Record:
+    return record("ReviewAccess", person, role, at, list=digest, **more)
+
+
+def reviewed(*records: Record, of: Procedure = QUARTERLY, graph: Rbac | None = USUAL) -> Input:
+    return under(of, graph, *records)
+
+
+CHANGED = change(fed(reviewed(confirm()), decide(reviewed(confirm()), day(2))), reach=reach(rbac("eve -> edit", "ann -> owner"), [QUARTERLY], ()))
+WHEN = "ann confirmed on 2027-01-02 00:00:00 UTC who can do what here (apr/reviewaccess-ann)"
+IN_TIME = ("Pass", "AccessReviewed", f"{WHEN}; again by 2027-04-02 00:00:00 UTC")
+NEVER = ("Fail", "AccessReviewDue", f"nobody confirmed yet who can do what here: {HOW}")
+REVIEWS: dict[str, tuple[Input, float, Said | None]] = {
+    "not asked for": (reviewed(of=asks()), 2, None),
+    "nobody looked": (reviewed(graph=None), 2, ("Error", "RbacUnknown", NOBODY_LOOKED)),
+    "never": (reviewed(), 2, NEVER),
+    "in time": (reviewed(confirm()), 90.9, IN_TIME),
+    "overdue": (reviewed(confirm()), 91, ("Fail", "AccessReviewDue", f"{WHEN}, which was to be done again by 2027-04-02 00:00:00 UTC: {HOW}")),
+    "the last one counts": (
+        reviewed(confirm("ben", at=0.5), confirm("ann", at=1, name="reviewaccess-ann")), 2, IN_TIME,
+    ),
+    "a list that never was": (reviewed(confirm(digest=HEX["9"])), 2, NEVER),
+    "by a role that does not approve": (reviewed(confirm(role="janitor")), 2, NEVER),
+    "by a role that reviews": (
+        reviewed(confirm(role="janitor"), of=asks(reviewEvery="90d", reviewRoles=["janitor"])), 2, IN_TIME,
+    ),
+    "by a role that approves, where another reviews": (reviewed(confirm(), of=asks(reviewEvery="90d", reviewRoles=["janitor"])), 2, NEVER),
+    "by somebody without the role": (reviewed(confirm(authorized=False)), 2, NEVER),
+    "the list has changed since": (
+        CHANGED, 3, ("Warn", "AccessChanged", f"{WHEN}, and that has changed since: have it looked at before 2027-04-02 00:00:00 UTC: {HOW}"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("of", "at", "answer"), REVIEWS.values(), ids=REVIEWS.keys())
+def test_review_every(of: Input, at: float, answer: Said | None) -> None:
+    assert said(of, "access/review", at) == answer
+
+
+VERDICTS: dict[str, tuple[Input, tuple[bool, str, str]]] = {
+    "the list as it is": (reviewed(confirm()), (True, "Counted", "ann confirmed who can do what, as model-owner")),
+    "the list as it was, once it has changed": (CHANGED, (True, "Counted", "ann confirmed who can do what, as model-owner")),
+    "another list": (
+        reviewed(confirm(digest=HEX["9"])),
+        (False, "ListDiffers", f"the list of who can do what is {NOW[:15]}, not sha256:99999999: look again with kubectl qms review-access credit-scoring"),
+    ),
+    "a role that no procedure has review": (
+        reviewed(confirm(role="janitor")),
+        (False, "RoleNotRequired", "no procedure that applies has janitor review who can do what; they name: model-owner"),
+    ),
+    "no procedure asks": (
+        reviewed(confirm(), of=asks()),
+        (False, "RoleNotRequired", "no procedure that applies has model-owner review who can do what; none asks for access reviews (access.reviewEvery)"),
+    ),
+    "without the role": (
+        reviewed(confirm(authorized=False)),
+        (False, "NotAuthorized", "ann did not hold role model-owner when making it: hold the role by name, and make another record"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("of", "answer"), VERDICTS.values(), ids=VERDICTS.keys())
+def test_what_a_review_says_of_itself(of: Input, answer: tuple[bool, str, str]) -> None:
+    verdict = decide(of, day(3)).records["reviewaccess-ann"]
+    assert (verdict.counts, verdict.reason, verdict.message) == answer
+
+
+def test_it_wakes_when_a_review_falls_due() -> None:
+    assert decide(reviewed(confirm()), day(2)).wake == day(91)
+
+
+def test_deciding_twice_changes_nothing_also_once_the_list_has_changed() -> None:
+    again = fed(CHANGED, decide(CHANGED, day(3)))
+    assert decide(fed(again, decide(again, day(3))), day(3)) == decide(again, day(3))
+
+
+def test_controls_name_the_obligations_that_they_serve() -> None:
+    (found,) = [c for c in decide(reviewed(confirm()), day(2)).status.controls if c.id == "access/review"]
+    assert found.obligations == ["eu-ai-act 15(5)"]
