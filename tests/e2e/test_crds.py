@@ -154,7 +154,7 @@ CREATED: dict[str, tuple[str, Json, str]] = {
 }
 UPDATED: dict[str, tuple[str, Json]] = {
     "revision only rises: use a higher number than the stored one": ("QMSProcedure", {"revision": 1}),
-    "approvals, onLapse, onChange, inputs, stop, emergency and responsibilities change only with a higher revision (see approvals.since)": (
+    "approvals, onLapse, onChange, inputs, stop, emergency, responsibilities, supply and access change only with a higher revision (see approvals.since)": (
         "QMSProcedure",
         {"approvals.roles": [{"role": "model-owner", "validFor": "900d"}]},
     ),
@@ -230,6 +230,8 @@ JUDGED: dict[str, Json] = {
     "who stops": {"stop": {"roles": ["risk-manager"]}},
     "who breaks the glass": {"emergency": EMERGENCY},
     "who answers for what": {"responsibilities": [{"duty": "ModelApproval", "role": "model-owner"}]},
+    "where images come from": {"supply": {"registries": ["registry.bank.example/*"]}},
+    "who reaches the pods": {"access": {"network": "Clients"}},
 }
 FREE: dict[str, Json] = {
     "its title": {"title": "SOP-2"},
@@ -341,8 +343,8 @@ def test_a_missing_field_is_refused_and_named(cluster: Cluster, place: str, kind
 
 # What comes with later issues is no field yet: nothing is accepted and ignored.
 UNKNOWN = [
-    *(("QMSProcedure", f"{key}") for key in ("evidence", "changes", "access", "logging", "resources", "approvals.roles.0.people")),
-    *(("AIModelDeployment", key) for key in ("access", "logging", "replicas", "model.sha", "workloads.0.namespace")),
+    *(("QMSProcedure", f"{key}") for key in ("evidence", "changes", "access.mesh", "supply.sbom", "logging", "resources", "approvals.roles.0.people")),
+    *(("AIModelDeployment", key) for key in ("access.peers", "logging", "replicas", "model.sha", "workloads.0.namespace")),
     *(("ApprovalRecord", key) for key in ("approved", "reviewer")),
 ]
 
