@@ -163,13 +163,17 @@ class Answerable(Model):
 
 
 class RoleApprovals(Model):
-    """How far one role of one procedure has come. validUntil: the last instant at which the given ones are still enough."""
+    """How far one role of one procedure has come. validUntil: the last instant at which the given ones are still enough.
+
+    may: the users and groups that hold the role by name now, for those who may not read bindings; at most 16.
+    """
 
     role: RoleName
     procedure: ObjectName
     required: Annotated[int, Field(ge=1, le=16)]
     given: Annotated[int, Field(ge=0, le=100_000)]
     by: Annotated[list[Line], Field(max_length=64)] = []
+    may: Annotated[list[Line], Field(max_length=16)] = []
     valid_until: Timestamp | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiqms.api.record import Decision
 from aiqms.api.values import Json
@@ -13,6 +13,7 @@ from aiqms.cli.case import Case
 from aiqms.cli.connection import Connection
 from aiqms.cli.holders import Bindings, WhoMay, bindings_in
 
+LISTED = 16  # holders of a role that a status lists at most
 Asked = tuple[str, Decision]  # a role and what is decided in it
 
 
@@ -66,12 +67,24 @@ def gather(connection: Connection, name: str) -> Facts:
         deployment=case.deployment,
         governed=governed,
         me=case.me,
-        who_may={(role, decision): bindings.may(role, decision, me=_me(case, role, decision)) for role, decision in asked(case)},
+        who_may={(role, decision): _who_may(case, bindings, role, decision) for role, decision in asked(case)},
         stop_roles=None if stop_roles is None else tuple(stop_roles),
         duties=tuple(_duties(case, bindings)),
         records=case.records,
         reviewers=_reviewers(case),
     )
+
+
+def _who_may(case: Case, bindings: Bindings, role: str, decision: Decision) -> WhoMay:
+    """Whoever may not read all bindings is told of approvers what the operator found."""
+    found = bindings.may(role, decision, me=_me(case, role, decision))
+    listed = _listed(case, role) if decision is Decision.APPROVE and not found.known else None
+    return found if listed is None else replace(found, people=listed, known=len(listed) < LISTED)
+
+
+def _listed(case: Case, role: str) -> tuple[str, ...] | None:
+    """Who holds the role as the status lists them; None where an operator of an older version wrote it."""
+    return next((tuple(a["may"]) for a in case.status.get("approvals") or [] if a["role"] == role and "may" in a), None)
 
 
 def asked(case: Case) -> Iterator[Asked]:

@@ -23,6 +23,7 @@ from aiqms.api.deployment import (
     Summary,
 )
 from aiqms.api.procedure import JUDGED, RequiredRole
+from aiqms.api.record import Decision
 from aiqms.api.values import FOREVER, duration
 from aiqms.policy.accountability import AUTHOR
 from aiqms.policy.approvals import Quorum
@@ -59,7 +60,7 @@ def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> Deploy
         model=f"{facts.spec.model.name}:{facts.spec.model.version}",
         subject=_subject_status(facts),
         serving=serving(entries, facts.now),
-        approvals=[_role_approvals(q, r, facts.now) for q in facts.quorums for r in q.term.roles][:LISTED],
+        approvals=[_role_approvals(q, r, facts) for q in facts.quorums for r in q.term.roles][:LISTED],
         procedures=[*_unread(facts.given), *(_seen(p) for p in facts.procedures)][:64],
         responsibilities=[Answerable(duty=r.duty, role=r.role, procedure=p.name) for p in facts.procedures for r in p.spec.responsibilities][:256],
         controls=controls[:LISTED],
@@ -164,10 +165,18 @@ def _subject_status(facts: Facts) -> SubjectStatus | None:
     return SubjectStatus(fingerprint=facts.subject.fingerprint, components=facts.subject.components, changed=changed(facts.subject.components, before))
 
 
-def _role_approvals(of: Quorum, role: RequiredRole, now: datetime) -> RoleApprovals:
+def _role_approvals(of: Quorum, role: RequiredRole, facts: Facts) -> RoleApprovals:
     given = of.of(role.role)
-    by = [r.person[:253] for r in given]
-    return RoleApprovals(role=role.role, procedure=of.term.procedure, required=role.count, given=len(given), by=by, valid_until=of.lasts(role, now))
+    holders = facts.given.reach.holders.get((Decision.APPROVE, role.role), ()) if facts.given.reach else ()
+    return RoleApprovals(
+        role=role.role,
+        procedure=of.term.procedure,
+        required=role.count,
+        given=len(given),
+        by=[r.person[:253] for r in given],
+        may=[str(h)[:253] for h in holders[:16]],
+        valid_until=of.lasts(role, facts.now),
+    )
 
 
 def _summary(controls: Sequence[Control]) -> Summary:

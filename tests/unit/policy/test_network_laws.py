@@ -18,7 +18,7 @@ from aiqms.policy.facts import Input, Procedure
 from aiqms.policy.network import Wanted, wanted
 from aiqms.policy.networks import Contest, Failing, Network, Outcome, Probe, Stored
 from tests.unit.policy import test_laws
-from tests.unit.policy.given import day
+from tests.unit.policy.given import day, fed
 from tests.unit.policy.inputs import TIMES, inputs
 from tests.unit.policy.networks import LABELS, OWN, stored
 
@@ -69,7 +69,9 @@ def inner(of: Any) -> Callable[..., None]:
 @law
 @for_all(networked(), TIMES)
 def test_deciding_twice_changes_nothing(of: Input, now: datetime) -> None:
-    inner(test_laws.test_deciding_twice_changes_nothing)(replace(of, network=replace(of.network, restored="")), now)
+    """From the first decision on: one that takes away what was cleared makes another word of an object that is missing."""
+    told = replace(of, network=replace(of.network, restored=""))
+    inner(test_laws.test_deciding_twice_changes_nothing)(fed(told, decide(told, now)), now)
 
 
 @law

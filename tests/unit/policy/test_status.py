@@ -9,10 +9,12 @@ import pytest
 
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Condition, PodCounts, Result, RoleApprovals, Serving, Summary
+from aiqms.api.record import Decision
 from aiqms.api.values import FOREVER
 from aiqms.policy.checks import row
 from aiqms.policy.decide import decide
-from aiqms.policy.facts import Broken, Input, Told
+from aiqms.policy.facts import Broken, Input, Reach, Told
+from aiqms.policy.rbac import Subject
 from aiqms.policy.status import family_conditions
 from tests.unit.policy.given import HEX, after, approve, change, day, fed, fingerprint, given, pod, procedure, ready, reject, spec, workload
 
@@ -146,6 +148,12 @@ def test_a_pending_change_shows_what_serves_what_waits_and_what_is_missing() -> 
     assert status.pods == PodCounts(running=2, held=1, before=1)
     assert status.summary == Summary(passed=2, fail=1, warn=0, error=0, skip=0)
     assert status.approvals == [RoleApprovals(role="model-owner", procedure="high-risk", required=1, given=0)]
+
+
+def test_the_holders_of_a_role_are_listed_up_to_16() -> None:
+    holders = tuple(Subject("User", f"u{n:02}") for n in range(20))
+    of = given(reach=Reach(holders={(Decision.APPROVE, "model-owner"): (Subject("Group", "owners"), *holders)}))
+    assert decide(of, day(2)).status.approvals[0].may == ["group owners", *(f"user u{n:02}" for n in range(15))]
 
 
 APPROVALS: dict[str, tuple[Input, list[tuple[str, int, int, list[str], datetime | None]]]] = {
