@@ -311,16 +311,15 @@ class TestStop:
         assert [t["what"] for t in pending(place, "carol")] == ["Resume"]
         assert pending(place, "bob") == []
         assert f"you run: kubectl qms resume {NAME} -n {place.namespace}" in qms(place, "carol", "explain", NAME, code=NO)
-        assert "hold no role by name" in qms(place, "mallory", "resume", NAME, "--rationale", "x", "--yes", code=NO)
+        assert "do not hold role incident-commander" in qms(place, "mallory", "resume", NAME, "--rationale", "x", "--yes", code=NO)
         place.awaited(lambda: later(place), "a second later")
         assert "counts: carol lets scoring go on" in qms(place, "carol", "resume", NAME, "--rationale", "Mended", "--yes")
         place.await_pods(running=1)
         assert f"{NAME} is not stopped by anybody" in qms(place, "carol", "resume", NAME, "--rationale", "x", "--yes", code=NO)
 
-    def test_who_may_not_read_procedures_names_the_role(self, place: Place) -> None:
+    def test_who_may_not_read_procedures_learns_the_role_from_the_status(self, place: Place) -> None:
         cleared(place)
-        assert "you hold incident-commander and risk-manager: choose with --role" in qms(place, "carol", "stop", NAME, "--yes", code=USAGE)
-        qms(place, "carol", "stop", NAME, "--yes", "--role", "incident-commander")
+        assert "counts: carol stopped scoring" in qms(place, "carol", "stop", NAME, "--yes")
         place.await_pods(held=1)
 
     def test_a_stop_that_does_not_count_says_so(self, place: Place) -> None:
@@ -376,7 +375,7 @@ class TestEmergency:
 
     def test_it_takes_the_role_a_rationale_and_a_subject(self, place: Place, procedures_readable: None) -> None:
         subject = waiting(place)
-        assert "hold no role by name" in qms(place, "mallory", "emergency", NAME, "--subject", subject, "--rationale", "x", "--yes", code=NO)
+        assert "do not hold role incident-commander" in qms(place, "mallory", "emergency", NAME, "--subject", subject, "--rationale", "x", "--yes", code=NO)
         assert "give --rationale too" in qms(place, "carol", "emergency", NAME, "--subject", subject, "--yes", code=USAGE)
         assert "a rationale is missing" in qms(place, "carol", "emergency", NAME, "--subject", subject, "--rationale", " ", "--yes", code=NO)
         assert "is no time" in qms(place, "carol", "emergency", NAME, "--subject", subject, "--rationale", "x", "--for", "long", "--yes", code=USAGE)
