@@ -53,8 +53,12 @@ class RecordSpec(Model):
 
 
 class RecordStatus(Model):
-    """Whether the record counts now, and why or why not; written by the operator alone."""
+    """Whether the record counts now, and why or why not; written by the operator alone.
+
+    confirmed: the list of a ReviewAccess, once the operator found that it was the list; kept whatever is said of the record later.
+    """
 
     counts: bool
     reason: Word
     message: Message
+    confirmed: Digest | None = None

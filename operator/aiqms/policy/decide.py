@@ -22,7 +22,7 @@ from aiqms.policy.facts import Broken, Decision, Input, PodFacts, Procedure, Rec
 from aiqms.policy.network import turns
 from aiqms.policy.pods import releases, removals, stopped, uncovered
 from aiqms.policy.procedures import term
-from aiqms.policy.records import Standing, unregistered, verdicts
+from aiqms.policy.records import Standing, remembering, unregistered, verdicts
 from aiqms.policy.reviews import confirmed, due_times
 from aiqms.policy.status import NOTICES, pod_counts, served, serving, status, told
 from aiqms.policy.stops import standing_stops
@@ -138,7 +138,8 @@ def _why(pod: PodFacts, given: Input, answer: DeploymentStatus) -> str:
 def deregistered(given: Input, now: datetime) -> Decision:
     """For a name that pods, records or the Clearance bear and the register does not: its entries go at once; pods that run are stopped as onLapse says."""
     records = sifted(given.records)
-    said, halt = {r.name: unregistered(r, records, given.stop_roles, governed=given.governed) for r in given.records}, _order(_stops(given, records))
+    said = {r.name: remembering(r, unregistered(r, records, given.stop_roles, governed=given.governed)) for r in given.records}
+    halt = _order(_stops(given, records))
     if not given.governed:
         return Decision(status=DeploymentStatus(), records=said, marks=_marks(given, records))
     since = given.orphan or Orphan(since=now.replace(microsecond=0), stop_at=orphan_stop(given.entries, now))

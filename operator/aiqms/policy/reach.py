@@ -322,7 +322,7 @@ def account_rights(rbac: Rbac, name: str) -> Iterator[AccountRight]:
     account = Subject("ServiceAccount", name, rbac.here.namespace)
     known = (account, *(Subject("Group", g) for g in groups_of(account)))
     far = ((b, rbac.everywhere.role(b)) for b in rbac.everywhere.bindings if any(s in known for s in b.subjects))
-    near = ((b, _role_of(rbac, b)) for s in known for b in rbac.naming.get(s, ()))
+    near = ((b, _role_of(rbac, b)) for s in known for b in sorted(rbac.naming.get(s, ())))
     for binding, role in (*far, *near):
         for rule in role.rules if role else ():
             if not everybodys(rule, binding.namespace):

@@ -46,7 +46,13 @@ class Standing:
 
 def verdicts(at: Standing) -> dict[str, RecordStatus]:
     """A verdict for each record, by name."""
-    return {r.name: verdict(r, at) for r in at.records.all}
+    return {r.name: remembering(r, verdict(r, at), at.confirmed.list) for r in at.records.all}
+
+
+def remembering(record: Record, said: RecordStatus, now: str = "") -> RecordStatus:
+    """The verdict, with what an access review was once found to confirm. now: the digest of the list."""
+    found = record.spec.decision is Decision.REVIEW_ACCESS and authentic(record) and confirms(record, now)
+    return said.model_copy(update={"confirmed": record.spec.list}) if found else said
 
 
 def verdict(record: Record, at: Standing) -> RecordStatus:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from aiqms.api.conditions import Reason
 from aiqms.api.record import Decision
 from aiqms.api.values import FOREVER, later
 from aiqms.policy.approvals import Records
@@ -28,9 +27,8 @@ def confirmed(given: Input) -> Confirmed:
 
 
 def confirms(record: Record, now: str) -> bool:
-    """Whether its list was the list: it is the one now, or was when the operator first looked. One that never was confirms nothing."""
-    seen = record.before is not None and record.before.counts and record.before.reason == Reason.COUNTED
-    return record.spec.list == now or seen
+    """Whether its list was the list: it is the one now, or was when the operator looked. One that never was confirms nothing."""
+    return record.spec.list is not None and (record.spec.list == now or (record.before is not None and record.before.confirmed == record.spec.list))
 
 
 def last(procedure: Procedure, records: Records, now: str) -> Record | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from aiqms.api import conditions
@@ -32,6 +33,7 @@ from aiqms.policy.clearing import Kept, is_live
 from aiqms.policy.endpoints import listed
 from aiqms.policy.facts import Input, Procedure, Told
 from aiqms.policy.networks import policy_name
+from aiqms.policy.rights import SEPARATION
 from aiqms.policy.storage import reads
 from aiqms.policy.subject import changed, digest
 from aiqms.policy.words import moment, plural, short
@@ -46,6 +48,9 @@ _STALLED |= {Reason.IMAGE_NOT_PINNED, Reason.REGISTRY_NOT_ALLOWED, Reason.PULL_S
 _STALLED |= {Reason.NETWORK_POLICY_CONTESTED, Reason.NETWORK_POLICY_OPENS_MORE, Reason.HOST_NETWORK, Reason.ENFORCEMENT_MISSING}
 _WORST_FIRST = (Result.FAIL, Result.ERROR, Result.SKIP, Result.WARN, Result.PASS)
 _SAYS: dict[Result, Status] = {Result.FAIL: "False", Result.ERROR: "Unknown", Result.SKIP: "Unknown"}
+_STALLED |= {Reason.IDENTITY_SHARED, Reason.TOKEN_MOUNTED, Reason.STORAGE_NOT_ALLOWED, Reason.ENDPOINT_UNREGISTERED, Reason.TLS_MISSING}
+_STALLED |= {Reason.EDITOR_UNEXPECTED, Reason.RIGHTS_BEYOND, Reason.ENFORCEMENT_NOT_VERIFIED}
+_UNSURE = {Reason.ENFORCEMENT_NOT_VERIFIED, Reason.NETWORK_POLICY_RESTORED}  # warnings that leave open whether what is asked holds
 _FAMILIES = ((Type.SUPPLY_VERIFIED, "supply/"), (Type.ACCESS_ENFORCED, "access/"))
 
 
@@ -190,7 +195,7 @@ def pod_counts(given: Input) -> PodCounts:
 
 
 def _conditions(facts: Facts, rows: Sequence[Row], ready_: Said) -> list[Said]:
-    said = [ready_, _approved_condition(rows), *family_conditions(rows), *_emergency_condition(rows)]
+    said = [ready_, _approved_condition(rows), *_families(facts, rows), *_emergency_condition(rows)]
     if ready_.status == "True" or facts.spec.lifecycle is Lifecycle.RETIRED:
         return said
     stalled = ready_.reason in _STALLED
@@ -204,21 +209,35 @@ def _emergency_condition(rows: Sequence[Row]) -> list[Said]:
     return [Said(Type.EMERGENCY, "True", Reason(worst.reason), worst.message)] if worst else []
 
 
+def _families(facts: Facts, rows: Sequence[Row]) -> list[Said]:
+    """Where nothing is judged, or watched alone, nothing is enforced, whatever the controls say."""
+    said = family_conditions(rows)
+    if facts.given.governed and not facts.audit:
+        return said
+    why = Reason.AUDIT if facts.given.governed else Reason.NAMESPACE_NOT_GOVERNED
+    return [replace(s, status="Unknown", reason=why, message=f"nothing is enforced here; {s.message}") if s.type is Type.ACCESS_ENFORCED else s for s in said]
+
+
 def family_conditions(rows: Sequence[Row]) -> list[Said]:
-    """Each present while there is a control of its family."""
-    families = [(type_, [r.control for r in rows if r.control.id.startswith(prefix)]) for type_, prefix in _FAMILIES]
+    """Each present while there is a control of its family. Who holds which role says nothing of who reaches the pods."""
+    asked = [r.control for r in rows if r.control.id != SEPARATION]
+    families = [(type_, [c for c in asked if c.id.startswith(prefix)]) for type_, prefix in _FAMILIES]
     return [_family_condition(type_, controls) for type_, controls in families if controls]
 
 
 def _family_condition(type_: Type, controls: Sequence[Control]) -> Said:
-    """What fails comes first, then what could not be looked at, for nobody knows whether that holds; what warns is named."""
+    """What fails comes first, then what could not be looked at, for nobody knows whether that holds; what warns is named.
+
+    Where nothing passes, or what warns leaves it open, nobody knows either.
+    """
     worst = min(controls, key=lambda c: _WORST_FIRST.index(c.result))
     if worst.result in _SAYS:
         return Said(type_, _SAYS[worst.result], Reason(worst.reason), worst.message)
     warned = [c for c in controls if c.result is Result.WARN]
     held = f"{len(controls) - len(warned)} of {plural(len(controls), 'control')} {'holds' if len(controls) - len(warned) == 1 else 'hold'}"
     reason = Reason(worst.reason) if warned else Reason.CONTROLS_HOLD
-    return Said(type_, "True", reason, "; ".join([held, *(f"{c.id} warns: {c.message}" for c in warned)]))
+    known = len(warned) < len(controls) and worst.reason not in _UNSURE
+    return Said(type_, "True" if known else "Unknown", reason, "; ".join([held, *(f"{c.id} warns: {c.message}" for c in warned)]))
 
 
 def _approved_condition(rows: Sequence[Row]) -> Said:

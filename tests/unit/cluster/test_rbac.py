@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from aiqms.api.values import Json
 from aiqms.cluster.rbac import Grants
 from aiqms.policy.rbac import Local, Subject, binding_of, role_of
+from aiqms.policy.reach import account_rights
 
 HERE = "lending"
 ALL = "*"
@@ -80,6 +81,18 @@ def test_whom_a_binding_named_before_is_concerned_when_it_goes_or_names_others()
     gone = world.bound(namespace=HERE)
     assert world.after(lambda g: g.bindings.event("DELETED", gone)) == {HERE, "ci"}
     assert world.grants.seen("ci").naming.get(Subject("ServiceAccount", "bot", "ci"), ()) == ()
+
+
+def test_what_a_service_account_may_is_said_in_the_same_order_whatever_came_first() -> None:
+    def told(*names: str) -> list[str]:
+        world = World()
+        world.grants.cluster_roles.put(world.role())
+        for name in names:
+            world.grants.bindings.put(world.bound(BOT, name=name, namespace="ci"))
+        return [r.by for r in account_rights(world.grants.seen("ci"), "bot")]
+
+    assert told("a", "b", "c") == told("c", "a", "b")
+    assert len(told("a", "b", "c")) == 3
 
 
 def test_one_binding_compiles_its_own_namespace_anew_and_no_other() -> None:

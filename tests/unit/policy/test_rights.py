@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aiqms.api.values import Json
-from aiqms.policy.decide import decide
+from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.facts import Input, Procedure, Record
 from aiqms.policy.rbac import Rbac
 from aiqms.policy.reach import access_list, list_digest, reach
@@ -256,6 +256,17 @@ VERDICTS: dict[str, tuple[Input, tuple[bool, str, str]]] = {
 def test_what_a_review_says_of_itself(of: Input, answer: tuple[bool, str, str]) -> None:
     verdict = decide(of, day(3)).records["reviewaccess-ann"]
     assert (verdict.counts, verdict.reason, verdict.message) == answer
+
+
+@pytest.mark.parametrize("gap", [asks(), None], ids=["no procedure asks for a while", "the deployment is not registered for a while"])
+def test_a_gap_loses_no_review(gap: Procedure | None) -> None:
+    """The list has changed meanwhile, so that nobody could find out again whether it was the list."""
+    away = CHANGED if gap is None else change(CHANGED, procedures=[gap])
+    between = fed(away, deregistered(away, day(3)) if gap is None else decide(away, day(3)))
+    assert [r.before and r.before.reason for r in between.records] == ["DeploymentUnknown" if gap is None else "RoleNotRequired"]
+    back = change(between, procedures=[QUARTERLY])
+    assert (said(back, "access/review", 4) or ())[:2] == ("Warn", "AccessChanged")
+    assert decide(back, day(4)).records["reviewaccess-ann"].counts
 
 
 def test_it_wakes_when_a_review_falls_due() -> None:

@@ -119,6 +119,15 @@ FAMILIES: dict[str, tuple[list[tuple[str, str, Reason]], list[tuple[str, str, st
         [("access/a", "Pass", Reason.REVIEW_IN_TIME), ("access/b", "Warn", Reason.REVIEW_DUE), ("access/c", "Error", Reason.INPUT_UNREADABLE)],
         [("AccessEnforced", "Unknown", "InputUnreadable", "said of access/c")],
     ),
+    "nor what warns of everything": (
+        [("supply/model", "Warn", Reason.MODEL_DECLARED_NOWHERE)],
+        [("SupplyVerified", "Unknown", "ModelNotDeclared", "0 of 1 control hold; supply/model warns: said of supply/model")],
+    ),
+    "nor what nobody verified, though the procedure says warned": (
+        [("access/network", "Pass", Reason.NETWORK_POLICY_IN_FORCE), ("access/network-enforced", "Warn", Reason.ENFORCEMENT_NOT_VERIFIED)],
+        [("AccessEnforced", "Unknown", "EnforcementNotVerified", "1 of 2 controls holds; access/network-enforced warns: said of access/network-enforced")],
+    ),
+    "who holds a role says nothing of access": ([("access/separation", "Warn", Reason.ROLE_UNHELD)], []),
     "nor is what was left out": (
         [("supply/model", "Skip", Reason.WORKLOAD_MISSING), ("access/a", "Pass", Reason.REVIEW_IN_TIME)],
         [("SupplyVerified", "Unknown", "WorkloadMissing", "said of supply/model"), ("AccessEnforced", "True", "ControlsHold", "1 of 1 control holds")],
@@ -130,6 +139,13 @@ FAMILIES: dict[str, tuple[list[tuple[str, str, Reason]], list[tuple[str, str, st
 def test_a_family_of_controls_has_a_condition_while_there_is_one(rows: list[tuple[str, str, Reason]], says: list[tuple[str, str, str, str]]) -> None:
     made = [row(id_, Result(result), reason, f"said of {id_}") for id_, result, reason in rows]
     assert [(s.type, s.status, s.reason, s.message) for s in family_conditions(made)] == says
+
+
+@pytest.mark.parametrize(("governed", "audit", "reason"), [(False, False, "NamespaceNotGoverned"), (True, True, "Audit")])
+def test_nothing_is_enforced_where_nothing_is_judged_or_all_is_watched(governed: bool, audit: bool, reason: str) -> None:
+    of = replace(given(approve("alice"), procedures=[procedure(audit=audit, access={"endpoints": "Registered"})]), governed=governed)
+    (found,) = [c for c in decide(of, day(2)).status.conditions if c.type == "AccessEnforced"]
+    assert (found.status, found.reason, found.message.startswith("nothing is enforced here; ")) == ("Unknown", reason, True)
 
 
 def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
