@@ -85,7 +85,8 @@ def reads(facts: Facts) -> Reads:
     around = facts.given.around
     used = [*around.workloads.values(), *around.pods.values()]
     secrets, maps = sorted({s for u in used for s in u.secrets}), sorted({c for u in used for c in u.config_maps})
-    volumes = sorted({v for u in around.workloads.values() for v in u.volumes} | set(_of_pods(around)), key=lambda v: (v.name, v.kind, v.claim))
+    every = {v for u in around.workloads.values() for v in u.volumes} | set(_of_pods(around))
+    volumes = sorted(every, key=lambda v: (v.name, v.kind, v.claim, v.storage_class or ""))
     listed = [_seen(v, around) for v in volumes if v.kind not in _CONTENT]
     more = max(0, len(secrets) - _NAMES) + max(0, len(maps) - _NAMES) + max(0, len(listed) - _VOLUMES)
     return Reads(secrets=secrets[:_NAMES], config_maps=maps[:_NAMES], volumes=listed[:_VOLUMES], omitted=more)

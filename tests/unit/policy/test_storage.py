@@ -163,6 +163,12 @@ def test_the_status_lists_secrets_config_maps_and_volumes_of_templates_and_pods(
     )
 
 
+def test_volumes_that_differ_by_their_class_alone_are_listed_in_one_order() -> None:
+    classes = [f"c{n:02}" for n in range(20)]
+    around = Surroundings(workloads={f"Deployment/{c}": Uses(volumes=(volume(EPHEMERAL, class_=c),)) for c in classes})
+    assert [v.storage_class for v in decide(given(around=around), day(1)).status.reads.volumes] == classes
+
+
 def test_a_list_that_is_too_long_says_how_much_it_leaves_out() -> None:
     many = Uses(secrets=tuple(f"s{n:03}" for n in range(260)), volumes=tuple(Volume(f"v{n:03}", "EmptyDir") for n in range(70)))
     found = decide(given(around=Surroundings(workloads={REF: many})), day(1)).status.reads
