@@ -169,7 +169,7 @@ MEANING: dict[Reason, str] = {
     Reason.REVIEW_PENDING: "An emergency ended; its review is due at the time given.",
     Reason.REVIEW_OVERDUE: "An emergency was not reviewed in time: the deployment is stopped until it is.",
     Reason.AUTHOR_KNOWN: "Everybody who changed the deployment since it was last approved is a known person.",
-    Reason.AUTHOR_UNKNOWN: "A service account changed the deployment since it was last approved, so that nobody knows whose change that was.",
+    Reason.AUTHOR_UNKNOWN: "A service account changed the deployment since it was last approved, or nobody noted who registered it: its author is not known.",
     Reason.PROCEDURE_CHANGED: "A procedure that applies changed, or another one applies: the message says what changed.",
     Reason.LAPSE_AHEAD: "The permission ends in at most 14, 7 or 1 days: have the subject approved anew.",
     Reason.RESUMED: "The Stop was lifted.",

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
+from aiqms.api.conditions import Reason
 from aiqms.api.crds import CLEARANCE, DEPLOYMENT, KINDS, PROCEDURE, RECORD
 from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.values import API_VERSION, GROUP, Json
@@ -23,6 +24,7 @@ from aiqms.gate.normal import template as normal_form
 from aiqms.gate.policies.advise import ROLLOUTS
 from aiqms.gate.rules import ALWAYS_EXEMPT, EDITORS, GATE, GOVERNED, LABEL, MODEL, SUBJECT, Rules
 from aiqms.gate.workload import BY_KIND, pod_of
+from aiqms.policy.binding import tie
 from aiqms.policy.procedures import applies
 from aiqms.policy.supply import uri_refused
 
@@ -234,14 +236,30 @@ def template(lint: Linted) -> Iterator[Found]:
 def model(lint: Linted) -> Iterator[Found]:
     for work in lint.labelled:
         entry = lint.entry(work.namespace, work.label)
-        wanted = mapping(mapping((entry.obj if entry else {}).get("spec")).get("model")).get("digest")
-        declared = work.noted("annotations").get(MODEL)
-        said = wanted or "the digest of the model that it serves"
-        if declared is None:
-            yield work.found(("metadata",), f"nothing ties the pods to a model: set annotation {MODEL} of the pod template to {said}")
-        elif wanted and declared != wanted:
-            message = f"declares {declared}, but AIModelDeployment {work.label} has spec.model.digest {wanted}: its pods are held until the two agree"
-            yield work.found(("metadata", "annotations", MODEL), message)
+        wanted = str(mapping(mapping((entry.obj if entry else {}).get("spec")).get("model")).get("digest") or "")
+        match _tied(lint, work, wanted):
+            case Reason.MODEL_DECLARED_NOWHERE:
+                said = wanted or "the digest of the model that it serves"
+                yield work.found(("metadata",), f"nothing ties the pods to a model: set annotation {MODEL} of the pod template to {said}")
+            case Reason.MODEL_MISMATCH:
+                declares = f"declares {work.noted('annotations')[MODEL]}, but AIModelDeployment {work.label} has spec.model.digest {wanted}"
+                yield work.found(("metadata", "annotations", MODEL), f"{declares}: its pods are held until the two agree")
+
+
+def _tied(lint: Linted, work: Work, wanted: str) -> Reason | None:
+    """How the template is tied to the register's model, as the operator judges it; without a register entry the annotation alone tells."""
+    if not wanted:
+        return None if work.noted("annotations").get(MODEL) else Reason.MODEL_DECLARED_NOWHERE
+    normal = _normal(lint, work)
+    return tie(normal, wanted, ()).reason if normal else None
+
+
+def _normal(lint: Linted, work: Work) -> Json | None:
+    """The normal form of the template; None where Kubernetes would not take it, as rule `template` says."""
+    try:
+        return normal_form(pod_of(defaulted(work.manifest.obj)), lint.rules)
+    except (ValueError, *MALFORMED):
+        return None
 
 
 def registered(lint: Linted) -> Iterator[Found]:
@@ -314,13 +332,9 @@ def supplied(find: Callable[[Asked], Iterator[Place]]) -> Callable[[Linted], Ite
 def _asked(lint: Linted, work: Work) -> Iterator[Asked]:
     entry = lint.entry(work.namespace, work.label)
     found = asking(_applying(lint, entry) or []) if entry else []
-    if entry is None or not found:
-        return
-    try:
-        normal = normal_form(pod_of(defaulted(work.manifest.obj)), lint.rules)
-    except (ValueError, *MALFORMED):
-        return  # rule `template` says so
-    yield from (Asked(name, supply, work.template, normal, wrong(entry)[0].model.digest) for name, supply in found)
+    normal = _normal(lint, work) if found else None
+    if entry and normal:
+        yield from (Asked(name, supply, work.template, normal, wrong(entry)[0].model.digest) for name, supply in found)
 
 
 def schema(lint: Linted) -> Iterator[Found]:
@@ -398,7 +412,7 @@ RULES: tuple[Rule, ...] = (
     Rule("rollout", "a rollout that takes old pods away while the new ones wait for approval", rollout),
     Rule("deadline", "a deadline shorter than people take to approve: a rollout shown as failed, a Job that fails", deadline),
     Rule("config-hash", "a ConfigMap of labelled pods whose name does not change with its content", config_hash),
-    Rule("model", "a labelled pod template without the digest of its model, or with another one than the register's", model),
+    Rule("model", "a labelled pod template that neither names its model nor has it by digest, or that names another one than the register", model),
     Rule("registered", "a labelled workload that no register entry lists", registered),
     Rule("listed-twice", "a workload that two register entries list", listed_twice),
     Rule("listed-exists", "a register entry whose workload is missing, or whose workload's pods do not name it", listed_exists),

@@ -55,7 +55,10 @@ class NamespaceSeen:
 
 @dataclass(frozen=True)
 class DeploymentSeen:
-    """An AIModelDeployment. stored: its status as it lies in the API server; editors: who changed its spec since it was approved, as admission noted."""
+    """An AIModelDeployment. stored: its status as it lies in the API server.
+
+    editors: who changed its spec since it was approved, as admission noted; none where it noted nothing.
+    """
 
     uid: str
     generation: int
@@ -199,7 +202,8 @@ def namespace(raw: Json) -> NamespaceSeen:
 def deployment(raw: Json) -> DeploymentSeen:
     """Of an AIModelDeployment."""
     metadata = raw["metadata"]
-    editors = tuple((metadata.get("annotations") or {}).get(EDITORS, "").split("\n"))
+    noted: str | None = (metadata.get("annotations") or {}).get(EDITORS)
+    editors = () if noted is None else tuple(noted.split("\n"))
     return DeploymentSeen(metadata["uid"], metadata["generation"], parsed(DeploymentSpec, raw["spec"], "spec"), raw.get("status") or {}, editors)
 
 

@@ -37,6 +37,11 @@ class Probing:
     current: Probe | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # until then what the leader before found counts
 
+    @property
+    def pending(self) -> bool:
+        """Whether the first one is still to come."""
+        return self.dial is not None and not self.begun.is_set()
+
     async def run(self) -> None:
         """Until cancelled."""
         await self.first()
@@ -87,7 +92,7 @@ class Networks:
         return replace(facts, registered=probed), next((f for f in failures if f), None)
 
     def _probed(self, network: Network) -> Network:
-        return replace(network, probe=self.probing.current, pending=not self.probing.begun.is_set())
+        return replace(network, probe=self.probing.current, pending=self.probing.pending)
 
     def _failure(self, namespace: str, name: str) -> Exception | None:
         guard = self.guards.get((namespace, policy_name(name)))

@@ -50,9 +50,14 @@ def editors(facts: Facts) -> list[Row]:
 
 def _author(facts: Facts, procedure: Procedure) -> Row:
     people = " and ".join(facts.given.people)
-    if facts.given.editors and facts.given.people == facts.given.editors:
-        return row(AUTHOR, Result.PASS, Reason.AUTHOR_KNOWN, f"changed by {people} since it was last approved", procedure=procedure)
     refused = procedure.spec.approvals.unknown_authors is UnknownAuthors.REFUSED
-    said = f"a service account{f' (beside {people})' if people else ''} changed the register entry since it was last approved, so nobody knows whose that was"
-    how = ": have a person register it, or go back to what was approved and have a person change it" if refused else ": approvers ask who proposed it"
-    return row(AUTHOR, Result.FAIL if refused else Result.WARN, Reason.AUTHOR_UNKNOWN, said + how, procedure=procedure)
+    if not facts.given.editors:
+        said, mend = "nobody noted who registered it: the entry is older than the policy that notes it", "have a person register it anew"
+    elif facts.given.people == facts.given.editors:
+        return row(AUTHOR, Result.PASS, Reason.AUTHOR_KNOWN, f"changed by {people} since it was last approved", procedure=procedure)
+    else:
+        beside = f" (beside {people})" if people else ""
+        said = f"a service account{beside} changed the register entry since it was last approved, so nobody knows whose that was"
+        mend = "have a person register it, or go back to what was approved and have a person change it"
+    result = Result.FAIL if refused else Result.WARN
+    return row(AUTHOR, result, Reason.AUTHOR_UNKNOWN, f"{said}: {mend if refused else 'approvers ask who proposed it'}", procedure=procedure)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aiqms.api.access import Access
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import EndpointSeen, Exposure, Result
-from aiqms.policy.checks import Facts, Row, row
+from aiqms.policy.checks import Facts, Row, row, unless_missing
 from aiqms.policy.facts import Procedure
 from aiqms.policy.identity import asking, serves
 from aiqms.policy.surroundings import Leading, Surroundings
@@ -226,7 +226,8 @@ def _endpoints(facts: Facts, procedure: Procedure, access: Access) -> Row:
     if wrong:
         return row(ENDPOINTS, Result.FAIL, Reason.ENDPOINT_UNREGISTERED, "; ".join(wrong), procedure=procedure, serves=serves(access))
     said = f"{some(_named(e, facts) for e in found)} {_verb(found, 'lead')} to the pods, as registered" if found else "nothing seen leads to the pods"
-    return row(ENDPOINTS, Result.PASS, Reason.ENDPOINTS_REGISTERED, said, procedure=procedure, serves=serves(access))
+    passed = unless_missing(facts, (Result.PASS, Reason.ENDPOINTS_REGISTERED, said))
+    return row(ENDPOINTS, *passed, procedure=procedure, serves=serves(access))
 
 
 def _unregistered(extra: Sequence[str]) -> Iterator[str]:
@@ -272,7 +273,8 @@ def _tls(facts: Facts, procedure: Procedure, access: Access) -> Row:
         return row(TLS, Result.ERROR, Reason.TLS_UNKNOWN, said, procedure=procedure, serves=serves(access))
     outside = [str(e) for e in found if e.exposure is not Exposure.CLUSTER]
     said = f"{some(outside)} {_verb(outside, 'ask')} for TLS" if outside else "nothing seen leads to the pods from outside the cluster"
-    return row(TLS, Result.PASS, Reason.TLS_REQUIRED, said, procedure=procedure, serves=serves(access))
+    passed = unless_missing(facts, (Result.PASS, Reason.TLS_REQUIRED, said))
+    return row(TLS, *passed, procedure=procedure, serves=serves(access))
 
 
 def every(facts: Facts) -> list[Leading]:

@@ -135,7 +135,7 @@ class Input:
     unreadable: why something that its pods read, or a record, could not be read; empty where everything could.
     clearance_bytes: the namespace's Clearance as JSON.
     stop_roles: procedure -> roles that can stop it, none for one that cannot be read; of every procedure there is where none applies.
-    editors: who changed the register entry's spec since it was last approved, as admission noted it; an empty name for somebody unknown.
+    editors: who changed the register entry's spec since it was last approved, as admission noted it; an empty name for somebody unknown; none: no note.
     around: what the pods run as and read, and what leads to them.
     reach: None where nobody looked at RBAC.
     """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from aiqms.api.access import Access
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Result
-from aiqms.policy.checks import Facts, Row, row
+from aiqms.policy.checks import Facts, Row, row, unless_missing
 from aiqms.policy.facts import Procedure
 from aiqms.policy.surroundings import DEFAULT, Uses
 from aiqms.policy.words import some
@@ -31,17 +31,14 @@ def identity(facts: Facts) -> list[Row]:
 
 
 def _identity(facts: Facts, procedure: Procedure, access: Access) -> Row:
-    around = facts.given.around
-    if not around.workloads:
-        said = "what the pods run as is known once a workload exists"
-        return row(IDENTITY, Result.SKIP, Reason.WORKLOAD_MISSING, said, procedure=procedure, serves=serves(access))
     shared, tokens = list(_shared(facts)), [] if access.token else list(_tokens(facts))
     if shared or tokens:
         reason = Reason.IDENTITY_SHARED if shared else Reason.TOKEN_MOUNTED
         return row(IDENTITY, Result.FAIL, reason, some([*shared, *tokens], "; "), procedure=procedure, serves=serves(access))
-    accounts = some(sorted({u.account for u in around.workloads.values()}))
+    accounts = some(sorted({u.account for u in facts.given.around.workloads.values()}))
     said = f"runs as ServiceAccount {accounts}, which no other workload or labelled pod of the namespace uses{'' if access.token else ', without a token'}"
-    return row(IDENTITY, Result.PASS, Reason.IDENTITY_DEDICATED, said, procedure=procedure, serves=serves(access))
+    passed = unless_missing(facts, (Result.PASS, Reason.IDENTITY_DEDICATED, said))
+    return row(IDENTITY, *passed, procedure=procedure, serves=serves(access))
 
 
 def _shared(facts: Facts) -> Iterator[str]:

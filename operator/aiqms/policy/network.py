@@ -19,7 +19,7 @@ from aiqms.policy.checks import Facts, Row, row
 from aiqms.policy.clearing import is_live
 from aiqms.policy.containment import SPACE, beyond, described, peer_within, selects
 from aiqms.policy.facts import Broken, Input, Procedure
-from aiqms.policy.networks import MAX_AGE, PATIENCE, Network, Outcome, Probe, Stored, policy_name
+from aiqms.policy.networks import MAX_AGE, PATIENCE, Network, Outcome, Stored, policy_name
 
 NETWORK, ENFORCED = "access/network", "access/network-enforced"
 LABEL = "aiqms.dev/deployment"
@@ -267,7 +267,7 @@ def _at(ports: Sequence[Json] | None) -> str:
 def network_unverified(facts: Facts) -> list[Row]:
     """access.networkUnverified: that the cluster enforces NetworkPolicies is found out by a real probe, or said to be unknown; never assumed."""
     of = facts.given.network
-    return [(_as_before(p, facts) if of.pending else None) or _verified(p, of.probe, facts.now) for p in _asking(facts.procedures)]
+    return [(_as_before(p, facts) if of.pending else None) or _verified(p, of, facts.now) for p in _asking(facts.procedures)]
 
 
 def _as_before(procedure: Procedure, facts: Facts) -> Row | None:
@@ -276,7 +276,8 @@ def _as_before(procedure: Procedure, facts: Facts) -> Row | None:
     return row(ENFORCED, found.result, Reason(found.reason), found.message, procedure=procedure, serves=_obligations(procedure)) if found else None
 
 
-def _verified(procedure: Procedure, probe: Probe | None, now: datetime) -> Row:
+def _verified(procedure: Procedure, of: Network, now: datetime) -> Row:
+    probe = of.probe
     counts = probe is not None and probe.counts(now)
     match probe.outcome if probe and counts else Outcome.SILENT:
         case Outcome.ENFORCED:
@@ -287,17 +288,20 @@ def _verified(procedure: Procedure, probe: Probe | None, now: datetime) -> Row:
             return row(ENFORCED, Result.FAIL, Reason.ENFORCEMENT_MISSING, said, procedure=procedure, serves=_obligations(procedure))
         case Outcome.SILENT:
             warned = procedure.spec.access is not None and procedure.spec.access.network_unverified is Unverified.WARNED
-            said = f"enforcement not verified: {_silence(probe, counts=counts)}"
+            said = f"enforcement not verified: {_silence(of, counts=counts, warned=warned)}"
             result = Result.WARN if warned else Result.ERROR
             return row(ENFORCED, result, Reason.ENFORCEMENT_NOT_VERIFIED, said, procedure=procedure, serves=_obligations(procedure))
 
 
-def _silence(probe: Probe | None, *, counts: bool) -> str:
-    if probe is None:
-        return "no probe is set up: the platform team sets networkProbe.enabled in the chart's values, or the procedure says networkUnverified: Warned"
+def _silence(of: Network, *, counts: bool, warned: bool) -> str:
+    if of.probe is None and of.pending:
+        return "the first network probe is under way"
+    if of.probe is None:
+        said = "no probe is set up: the platform team sets networkProbe.enabled in the chart's values"
+        return said if warned else f"{said}, or the procedure says networkUnverified: Warned"
     if not counts:
         return f"the last network probe is older than {MAX_AGE.seconds // 60} minutes: look at the operator's log"
-    return f"the network probe tells nothing: {probe.why}"
+    return f"the network probe tells nothing: {of.probe.why}"
 
 
 def turns(given: Input) -> list[datetime]:

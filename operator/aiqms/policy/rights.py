@@ -10,7 +10,7 @@ from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Result
 from aiqms.api.procedure import RequiredRole, SeparationOfDuties
 from aiqms.api.record import Decision
-from aiqms.policy.checks import Facts, Row, row
+from aiqms.policy.checks import Facts, Row, row, unless_missing
 from aiqms.policy.facts import AccountRight, Procedure, Reach
 from aiqms.policy.procedures import deciding
 from aiqms.policy.rbac import Given, Subject
@@ -84,7 +84,8 @@ def _rights(facts: Facts, procedure: Procedure, access: Access) -> Row:
         return _row(RIGHTS, Result.ERROR, Reason.RBAC_UNKNOWN, _UNKNOWN, procedure)
     beyond = [r for r in reach.accounts if not _listed(r, facts.given.namespace, access)]
     if not beyond:
-        return _row(RIGHTS, Result.PASS, Reason.RIGHTS_LISTED, "the pods' ServiceAccounts may do nothing beyond access.rights", procedure)
+        passed = Result.PASS, Reason.RIGHTS_LISTED, "the pods' ServiceAccounts may do nothing beyond access.rights"
+        return _row(RIGHTS, *unless_missing(facts, passed), procedure)
     said = f"beyond access.rights, {_some([_may(r) for r in beyond], f'kubectl auth can-i --list --as system:serviceaccount:{facts.given.namespace}:NAME')}"
     return _row(RIGHTS, Result.FAIL, Reason.RIGHTS_BEYOND, f"{said}: take it off the binding, or list the rule with a higher revision", procedure)
 

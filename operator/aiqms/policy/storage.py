@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from aiqms.api.access import Access
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Reads, Result, VolumeSeen
-from aiqms.policy.checks import Facts, Row, row
+from aiqms.policy.checks import Facts, Row, row, unless_missing
 from aiqms.policy.facts import Procedure
 from aiqms.policy.identity import asking, current_pods, serves
 from aiqms.policy.surroundings import FROM_TEMPLATE, Surroundings, Volume, numbered
@@ -27,9 +27,6 @@ def storage(facts: Facts) -> list[Row]:
 
 def _storage(facts: Facts, procedure: Procedure, access: Access) -> Row:
     allowed = access.storage.classes if access.storage else []
-    if not facts.given.around.workloads:
-        said = "what the pods keep files in is known once a workload exists"
-        return row(STORAGE, Result.SKIP, Reason.WORKLOAD_MISSING, said, procedure=procedure, serves=serves(access))
     judged = [*_declared(facts.given.around), *_claimed(facts)]
     wrong = [said for name, said in judged if name is not None and name not in allowed]
     if wrong:
@@ -40,7 +37,8 @@ def _storage(facts: Facts, procedure: Procedure, access: Access) -> Row:
         return row(STORAGE, Result.ERROR, Reason.STORAGE_UNKNOWN, some(unknown, "; "), procedure=procedure, serves=serves(access))
     found = some(sorted({name for name, _ in judged if name}))
     said = f"every volume that keeps data is of StorageClass {found}" if found else "no volume keeps data"
-    return row(STORAGE, Result.PASS, Reason.STORAGE_ALLOWED, said, procedure=procedure, serves=serves(access))
+    passed = unless_missing(facts, (Result.PASS, Reason.STORAGE_ALLOWED, said))
+    return row(STORAGE, *passed, procedure=procedure, serves=serves(access))
 
 
 def _declared(around: Surroundings) -> Iterator[Judged]:
@@ -87,7 +85,8 @@ def reads(facts: Facts) -> Reads:
     around = facts.given.around
     used = [*around.workloads.values(), *around.pods.values()]
     secrets, maps = sorted({s for u in used for s in u.secrets}), sorted({c for u in used for c in u.config_maps})
-    volumes = sorted({v for u in around.workloads.values() for v in u.volumes} | set(_of_pods(around)), key=lambda v: (v.name, v.kind, v.claim))
+    every = {v for u in around.workloads.values() for v in u.volumes} | set(_of_pods(around))
+    volumes = sorted(every, key=lambda v: (v.name, v.kind, v.claim, v.storage_class or ""))
     listed = [_seen(v, around) for v in volumes if v.kind not in _CONTENT]
     more = max(0, len(secrets) - _NAMES) + max(0, len(maps) - _NAMES) + max(0, len(listed) - _VOLUMES)
     return Reads(secrets=secrets[:_NAMES], config_maps=maps[:_NAMES], volumes=listed[:_VOLUMES], omitted=more)

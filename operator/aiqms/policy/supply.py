@@ -10,7 +10,7 @@ from aiqms.api.procedure import Enforcement
 from aiqms.api.supply import ModelBinding, Supply
 from aiqms.api.values import Json
 from aiqms.policy.binding import MODEL, Tie, tie
-from aiqms.policy.checks import Facts, Row, row
+from aiqms.policy.checks import Facts, Judged, Row, row, unless_missing
 from aiqms.policy.facts import Origin, Procedure, WorkloadFacts
 from aiqms.policy.images import Image, allowed, images, written_out
 from aiqms.policy.patterns import any_matches
@@ -18,7 +18,6 @@ from aiqms.policy.words import plural
 
 UNPINNED = "not pinned, so another image may come under the same name: write NAME@sha256:… of the image that was tested"
 _NAMED = 3  # things that a message names before it counts the others
-Judged = tuple[Result, Reason, str]
 
 
 def model(facts: Facts) -> list[Row]:
@@ -62,13 +61,6 @@ def _there(facts: Facts) -> list[tuple[WorkloadFacts, Json]]:
     return [(w, w.template) for w in facts.given.workloads if w.template is not None]
 
 
-def _unless_missing(facts: Facts, passed: Judged) -> Judged:
-    """What does not exist yet was not looked at."""
-    if all(w.template is not None for w in facts.given.workloads):
-        return passed
-    return Result.SKIP, Reason.WORKLOAD_MISSING, "this is known once every workload exists"
-
-
 def _listed(things: Sequence[str]) -> str:
     return "; ".join(things[:_NAMED]) + (f"; and {len(things) - _NAMED} more" if len(things) > _NAMED else "")
 
@@ -85,8 +77,8 @@ def _model(facts: Facts, supply: Supply) -> Judged:
     if wrong:
         said = f"{'; '.join(wrong)}, but spec.model.digest is {wanted}: make annotation {MODEL} and the register agree"
         return Result.FAIL, Reason.MODEL_MISMATCH, said
-    if missing or not (ties or supply.model):
-        said = f"nothing ties {', '.join(missing) or 'what runs'} to the model approved: set annotation {MODEL} in the pod template"
+    if missing:
+        said = f"nothing ties {', '.join(missing)} to the model approved: set annotation {MODEL} in the pod template"
         return Result.FAIL if supply.model else Result.WARN, Reason.MODEL_DECLARED_NOWHERE, said
     if loose and supply.model is ModelBinding.BOUND:
         return Result.FAIL, Reason.MODEL_DECLARED_ONLY, unbound(loose, wanted, supply)
@@ -95,7 +87,7 @@ def _model(facts: Facts, supply: Supply) -> Judged:
         passed = Result.PASS, Reason.MODEL_MATCHES, f"every pod template {how} {wanted}"
     else:
         passed = Result.PASS, Reason.MODEL_BOUND, f"{wanted} is what runs: {_listed([f'{ref} by {t.detail}' for ref, t in ties.items()])}"
-    return _unless_missing(facts, passed) if supply.model else passed
+    return unless_missing(facts, passed)
 
 
 def unbound(loose: Mapping[str, Tie], wanted: str, supply: Supply) -> str:
@@ -134,14 +126,14 @@ def _pinned(facts: Facts) -> Judged:
     wrong = [f"{ref}, {named(i)}" for ref, i in _used(facts) if not i.digest]
     if wrong:
         return Result.FAIL, Reason.IMAGE_NOT_PINNED, f"{_listed(wrong)}: {UNPINNED}"
-    return _unless_missing(facts, (Result.PASS, Reason.IMAGES_PINNED, f"{_all(facts)} pinned by digest"))
+    return unless_missing(facts, (Result.PASS, Reason.IMAGES_PINNED, f"{_all(facts)} pinned by digest"))
 
 
 def _from(facts: Facts, patterns: Sequence[str]) -> Judged:
     wrong = [f"{ref}, {named_whole(i)}" for ref, i in _used(facts) if not allowed(i, patterns)]
     if wrong:
         return Result.FAIL, Reason.REGISTRY_NOT_ALLOWED, f"{_listed(wrong)}: {elsewhere(patterns)}"
-    return _unless_missing(facts, (Result.PASS, Reason.REGISTRIES_ALLOWED, f"{_all(facts)} from {_listed(patterns)}"))
+    return unless_missing(facts, (Result.PASS, Reason.REGISTRIES_ALLOWED, f"{_all(facts)} from {_listed(patterns)}"))
 
 
 def elsewhere(patterns: Sequence[str]) -> str:
@@ -185,7 +177,7 @@ def _secrets(facts: Facts, names: Sequence[str]) -> Judged:
         said = f"image pull secrets that are not allowed come from the ServiceAccount: {_listed(held or running)} ({only(names)})"
         do = "take them out of its imagePullSecrets, and delete these pods"
         return Result.FAIL if held else Result.WARN, Reason.PULL_SECRET_NOT_ALLOWED, f"{said}: {do}"
-    return _unless_missing(facts, (Result.PASS, Reason.PULL_SECRETS_ALLOWED, f"no image pull secrets but those {only(names)}"))
+    return unless_missing(facts, (Result.PASS, Reason.PULL_SECRETS_ALLOWED, f"no image pull secrets but those {only(names)}"))
 
 
 def only(names: Sequence[str]) -> str:

@@ -491,6 +491,12 @@ IMAGE = "image: registry.bank.example/vllm:v1"
 INIT = "      initContainers: [{name: first, image: busybox}]\n      volumes: [{name: model, image: {reference: llm}}]\n"
 PULLS = "      imagePullSecrets: [{name: puller}, {name: other}]\n"
 
+MOUNT = "        volumeMounts: [{name: model, mountPath: /model}]\n"
+CARRIED = (
+    WORKLOAD.replace(f'      annotations: {{aiqms.dev/model: "{DIGEST}"}}\n', "")
+    + f"{MOUNT}      volumes: [{{name: model, image: {{reference: registry.bank.example/llm@{DIGEST}}}}}]\n"
+)
+
 
 def supplied(supply: str, workload: str = WORKLOAD) -> dict[str, str]:
     """Good manifests under a procedure with this supply."""
@@ -524,6 +530,21 @@ SUPPLY: dict[str, tuple[dict[str, str], list[Found]]] = {
     "a model from there": (supplied('{modelUris: ["oci://registry.bank.example/*"]}'), []),
     "a model that is only declared": (supplied("{model: Bound}"), [("model-bound", "workload.yaml:12", BIND)]),
     "a model that is bound": (supplied("{model: Bound}", WORKLOAD.replace(IMAGE, f"{IMAGE}@{DIGEST}")), []),
+    "a model that is an image volume, and not declared": (GOOD | {"workload.yaml": CARRIED}, []),
+    "a model that is an image volume, and another one declared": (
+        GOOD | {"workload.yaml": CARRIED.replace("    spec:\n", f"      annotations: {{aiqms.dev/model: sha256:{'5' * 64}}}\n    spec:\n")},
+        [("model", "workload.yaml:11",
+          f"declares sha256:{'5' * 64}, but AIModelDeployment scoring has spec.model.digest {DIGEST}: its pods are held until the two agree")],
+    ),
+    "a model that is an image volume, which no register entry tells": (
+        {"workload.yaml": CARRIED},
+        [("model", "workload.yaml:9",
+          "nothing ties the pods to a model: set annotation aiqms.dev/model of the pod template to the digest of the model that it serves")],
+    ),
+    "an image volume that nobody mounts, and no model declared": (
+        GOOD | {"workload.yaml": CARRIED.replace(MOUNT, "")},
+        [("model", "workload.yaml:9", f"nothing ties the pods to a model: set annotation aiqms.dev/model of the pod template to {DIGEST}")],
+    ),
     "a model that is declared, where that is enough": (supplied("{model: Declared}"), []),
     "an image pull secret that is not allowed": (
         supplied("{pullSecrets: [puller]}", WORKLOAD + PULLS), [("pull-secrets", "workload.yaml:18", SECRET)]
@@ -636,6 +657,12 @@ def test_programs_get_what_people_see() -> None:
 
 def test_the_rules_are_told() -> None:
     assert [line.split()[0] for line in run("--rules").stdout.splitlines()] == [rule.name for rule in RULES]
+
+
+def test_the_docs_list_the_rules_and_say_how_to_print_them() -> None:
+    text = (pathlib.Path(__file__).parents[3] / "docs" / "cli.md").read_text().partition("\n## lint\n")[2].partition("\n## ")[0]
+    assert [line for line in text.splitlines() if line.startswith("| `")] == [f"| `{rule.name}` | {rule.looks_for} |" for rule in RULES]
+    assert "kubectl qms lint --rules" in text
 
 
 @pytest.mark.parametrize(

@@ -265,17 +265,20 @@ async def test_a_new_leader_tries_again_where_its_first_probe_says_nothing() -> 
     assert (len(asked), [p.outcome for p in told if p]) == (2, [Outcome.SILENT, Outcome.ENFORCED])
 
 
+async def enforced(now: datetime) -> Probe:
+    return Probe(Outcome.ENFORCED, now)
+
+
 async def test_what_the_leader_before_found_counts_until_the_first_probe(place: Place) -> None:
     place.networks.probing.begun.clear()
+    assert not (await place.pass_()).network.pending, "where no probe is set up, none is to come"
+    place.networks.probing.dial = enforced
     assert (await place.pass_()).network.pending
     place.networks.probing.begun.set()
     assert not (await place.pass_()).network.pending
 
 
 async def test_an_answer_that_changes_nothing_wakes_nobody() -> None:
-    async def enforced(now: datetime) -> Probe:
-        return Probe(Outcome.ENFORCED, now)
-
     told: list[bool] = []
     probing = Probing(enforced, lambda: told.append(True))
     for _ in range(3):

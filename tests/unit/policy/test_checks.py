@@ -120,8 +120,11 @@ CASES = {
         fail("ModelMismatch", f"Deployment/credit-scoring declares {OTHER}, but spec.model.digest is {HERE}: make annotation {MODEL} and the register agree"),
     ),
     "no workload that could declare one": Case(
-        given(workloads=[workload(None)]), "supply/model",
-        warn("ModelNotDeclared", f"nothing ties what runs to the model approved: set annotation {MODEL} in the pod template"),
+        given(workloads=[workload(None)]), "supply/model", ("Skip", "WorkloadMissing", "this is known once every workload exists")
+    ),
+    "one of two workloads that could declare one": Case(
+        given(workloads=[workload(), workload(None, ref="Job/batch")]), "supply/model",
+        ("Skip", "WorkloadMissing", "this is known once every workload exists"),
     ),
     "a Clearance with room": Case(given(clearance_bytes=768 * 1024 - 1), ROOM, None),
     "a Clearance that fills up": Case(given(clearance_bytes=768 * 1024), ROOM, warn("ClearanceTooLarge", FULL)),

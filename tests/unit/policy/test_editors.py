@@ -20,6 +20,8 @@ SERVICE = "a service account changed the register entry since it was last approv
 UNKNOWN = ("Warn", "AuthorUnknown", f"{SERVICE}: approvers ask who proposed it")
 REFUSED = ("Fail", "AuthorUnknown", f"{SERVICE}: have a person register it, or go back to what was approved and have a person change it")
 
+UNNOTED = "nobody noted who registered it: the entry is older than the policy that notes it"
+
 
 def distinct(name: str = "high-risk", roles: dict[str, int] | None = None, *, unknown: str = "Warned", **more: object) -> Procedure:
     """A procedure whose approvers differ from the editors."""
@@ -98,8 +100,10 @@ def test_approvers_differ_from_editors(case: Case) -> None:
     ("of", "said"),
     [
         pytest.param(given(procedures=[distinct()], editors=("mallory",)), KNOWN, id="known"),
-        pytest.param(given(procedures=[distinct()]), UNKNOWN, id="warned"),
-        pytest.param(given(procedures=[STRICT]), REFUSED, id="refused"),
+        pytest.param(given(procedures=[distinct()], editors=("",)), UNKNOWN, id="warned"),
+        pytest.param(given(procedures=[STRICT], editors=("",)), REFUSED, id="refused"),
+        pytest.param(given(procedures=[distinct()]), ("Warn", "AuthorUnknown", f"{UNNOTED}: approvers ask who proposed it"), id="without a note, warned"),
+        pytest.param(given(procedures=[STRICT]), ("Fail", "AuthorUnknown", f"{UNNOTED}: have a person register it anew"), id="without a note, refused"),
         pytest.param(
             given(procedures=[distinct()], editors=("alice", "bob")),
             ("Pass", "AuthorKnown", "changed by alice and bob since it was last approved"),
@@ -185,7 +189,7 @@ class TestOverTime:
     ("of", "said"),
     [
         pytest.param(given(approve("alice"), procedures=[distinct()]), ("True", "Approved", "all 1 role approved"), id="a warning leaves it approved"),
-        pytest.param(given(approve("alice"), procedures=[STRICT]), ("False", *REFUSED[1:]), id="a refusal does not"),
+        pytest.param(given(approve("alice"), procedures=[STRICT], editors=("",)), ("False", *REFUSED[1:]), id="a refusal does not"),
         pytest.param(given(approve("alice"), procedures=[STRICT], editors=("mallory",)), ("True", "Approved", "all 1 role approved"), id="a known author does"),
         pytest.param(
             given(approve("alice", "author"), procedures=[distinct(roles={"author": 1})]), ("True", "Approved", "all 1 role approved"), id="a role of that name"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from aiqms.api.deployment import EndpointSeen, Exposure
 from aiqms.policy.decide import decide
 from aiqms.policy.endpoints import Grant, Ingress, Listener, Parent, Route, Service, Slice, leading, network
-from aiqms.policy.facts import Input
+from aiqms.policy.facts import Input, WorkloadFacts
 from aiqms.policy.surroundings import Leading, Surroundings, Uses
-from tests.unit.policy.given import approve, cleared, controls, day, given, procedure, spec
+from tests.unit.policy.given import approve, cleared, controls, day, given, procedure, spec, workload
 
 REF = "Deployment/credit-scoring"
 REGISTERED, TLS = "high-risk/access/endpoints", "high-risk/access/tls"
@@ -231,6 +231,13 @@ ENCRYPTED: dict[str, tuple[Input, Says | None]] = {
 def test_the_control_of_tls(case: tuple[Input, Says | None]) -> None:
     of, says = case
     assert controls(of, day(1)).get(TLS) == says
+
+
+@pytest.mark.parametrize("there", [[], [workload()]], ids=["no workload yet", "one of two workloads"])
+def test_what_does_not_exist_was_not_looked_at(there: list[WorkloadFacts]) -> None:
+    rows = controls(replace(reached(), workloads=(*there, workload(None, ref="Job/batch"))), day(1))
+    missing = ("Skip", "WorkloadMissing", "this is known once every workload exists")
+    assert (rows[REGISTERED], rows[TLS]) == (missing, missing)
 
 
 def test_an_ingress_that_nobody_registered_ends_the_permission_until_it_is_gone() -> None:

@@ -18,6 +18,8 @@ ROW = "high-risk/access/identity"
 OWN = Uses(account="scoring", automount=False)
 Says = tuple[str, str, str]
 
+MISSING = ("Skip", "WorkloadMissing", "this is known once every workload exists")
+
 
 def dedicated(*, audit: bool = False, **access: Any) -> Any:
     """A procedure that asks for a ServiceAccount of each deployment's own."""
@@ -69,7 +71,12 @@ CASES: dict[str, tuple[Input, Says | None]] = {
          f"{REF} runs as ServiceAccount default: name one of its own in serviceAccountName of its pod template; "
          f"{REF} may be given a token: set automountServiceAccountToken: false in its pod template"),
     ),
-    "no workload yet": (runs(None), ("Skip", "WorkloadMissing", "what the pods run as is known once a workload exists")),
+    "no workload yet": (replace(runs(None), workloads=(workload(None),)), MISSING),
+    "one of two workloads": (replace(runs(), workloads=(workload(), workload(None, ref="Job/batch"))), MISSING),
+    "one of two workloads, and that as default": (
+        replace(runs(replace(OWN, account="default")), workloads=(workload(), workload(None, ref="Job/batch"))),
+        ("Fail", "IdentityShared", f"{REF} runs as ServiceAccount default: name one of its own in serviceAccountName of its pod template"),
+    ),
 }  # fmt: skip
 
 

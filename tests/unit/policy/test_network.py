@@ -265,8 +265,8 @@ CASES = {
     ),
     "enforcement: no probe, which is a warning": Case(
         approved(),
-        ("Warn", "EnforcementNotVerified", "enforcement not verified: no probe is set up: the platform team sets networkProbe.enabled in the chart's values, "
-         "or the procedure says networkUnverified: Warned"), ENFORCED,
+        ("Warn", "EnforcementNotVerified", "enforcement not verified: no probe is set up: the platform team sets networkProbe.enabled in the chart's values"),
+        ENFORCED,
     ),
     "enforcement: a probe that was not answered": Case(
         in_place(approved(clients(networkUnverified="Refused")), probe=probed(Outcome.SILENT, 1, "probe:8090 does not answer")),
@@ -292,8 +292,7 @@ CASES = {
     ),
     "enforcement: before the first probe of a new leader, and never judged": Case(
         in_place(approved(clients(networkUnverified="Refused")), pending=True),
-        ("Error", "EnforcementNotVerified", "enforcement not verified: no probe is set up: the platform team sets networkProbe.enabled in the chart's values, "
-         "or the procedure says networkUnverified: Warned"), ENFORCED,
+        ("Error", "EnforcementNotVerified", "enforcement not verified: the first network probe is under way"), ENFORCED,
     ),
     "enforcement: missing, which no procedure takes for a warning": Case(
         in_place(approved(), probe=probed(Outcome.OPEN, 1)),

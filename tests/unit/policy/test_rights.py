@@ -8,10 +8,10 @@ import pytest
 
 from aiqms.api.values import Json
 from aiqms.policy.decide import decide, deregistered
-from aiqms.policy.facts import Input, Procedure, Record
+from aiqms.policy.facts import Input, Procedure, Record, WorkloadFacts
 from aiqms.policy.rbac import Rbac
 from aiqms.policy.reach import access_list, list_digest, reach
-from tests.unit.policy.given import HEX, approve, change, cleared, controls, day, fed, given, procedure, ready, record
+from tests.unit.policy.given import HEX, approve, change, cleared, controls, day, fed, given, procedure, ready, record, workload
 from tests.unit.policy.grants import HERE, rbac
 
 Said = tuple[str, str, str]
@@ -150,6 +150,12 @@ RIGHTS: dict[str, tuple[Input, Said | None]] = {
 @pytest.mark.parametrize(("of", "answer"), RIGHTS.values(), ids=RIGHTS.keys())
 def test_rights(of: Input, answer: Said | None) -> None:
     assert said(of, "access/rights") == answer
+
+
+@pytest.mark.parametrize("there", [[], [workload()]], ids=["no workload yet", "one of two workloads"])
+def test_rights_of_what_does_not_exist_were_not_looked_at(there: list[WorkloadFacts]) -> None:
+    of = change(under(asks(serviceAccount="Dedicated"), rbac()), workloads=[*there, workload(None, ref="Job/batch")])
+    assert said(of, "access/rights") == ("Skip", "WorkloadMissing", "this is known once every workload exists")
 
 
 BOTH = {"model-owner": 1, "risk-manager": 1}

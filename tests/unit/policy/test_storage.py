@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ import pytest
 from aiqms.api.deployment import Reads, VolumeSeen
 from aiqms.gate.rules import TOKEN
 from aiqms.policy.decide import decide
-from aiqms.policy.facts import Input
+from aiqms.policy.facts import Input, WorkloadFacts
 from aiqms.policy.surroundings import Surroundings, Uses, Volume, uses
-from tests.unit.policy.given import approve, cleared, controls, day, given, pod, procedure
+from tests.unit.policy.given import approve, cleared, controls, day, given, pod, procedure, workload
 
 REF = "StatefulSet/scoring"
 ROW = "high-risk/access/storage"
@@ -93,9 +94,10 @@ def test_the_control(case: tuple[Input, Says | None]) -> None:
     assert controls(of, day(1)).get(ROW) == says
 
 
-def test_no_workload_yet() -> None:
-    of = given(procedures=[ENCRYPTED])
-    assert controls(of, day(1))[ROW] == ("Skip", "WorkloadMissing", "what the pods keep files in is known once a workload exists")
+@pytest.mark.parametrize("there", [[], [workload()]], ids=["no workload yet", "one of two workloads"])
+def test_what_does_not_exist_was_not_looked_at(there: list[WorkloadFacts]) -> None:
+    of = replace(keeps(), workloads=(*there, workload(None, ref="Job/batch")))
+    assert controls(of, day(1))[ROW] == ("Skip", "WorkloadMissing", "this is known once every workload exists")
 
 
 def test_a_claim_that_turns_up_in_another_class_ends_the_permission() -> None:
@@ -159,6 +161,12 @@ def test_the_status_lists_secrets_config_maps_and_volumes_of_templates_and_pods(
             VolumeSeen(name="tmp", kind="EmptyDir"),
         ],
     )
+
+
+def test_volumes_that_differ_by_their_class_alone_are_listed_in_one_order() -> None:
+    classes = [f"c{n:02}" for n in range(20)]
+    around = Surroundings(workloads={f"Deployment/{c}": Uses(volumes=(volume(EPHEMERAL, class_=c),)) for c in classes})
+    assert [v.storage_class for v in decide(given(around=around), day(1)).status.reads.volumes] == classes
 
 
 def test_a_list_that_is_too_long_says_how_much_it_leaves_out() -> None:
