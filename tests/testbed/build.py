@@ -80,6 +80,8 @@ ALL = (
     Module("kwok", ("kwok",), "about 2 minutes"),
     Module("helm", ("helm",), "about 2 minutes"),
 )
+# Of a node on which pods really run, and a network that enforces NetworkPolicies: real_node.py.
+NODE = (Module("node", ("kubelet", "kube-proxy"), "about 2 minutes", kubernetes_version()), Module("kube-router", ("kube-router",), "about 2 minutes"))
 
 
 def cache() -> Path:
@@ -90,7 +92,7 @@ def cache() -> Path:
 
 def program(name: str) -> Path:
     """The path of a program, built now if the cache lacks it. Raises BuildFailed, or KeyError for a name that no module has."""
-    modules = {program: module for module in ALL for program in module.programs}
+    modules = {program: module for module in (*ALL, *NODE) for program in module.programs}
     return built(modules[name]) / name
 
 
