@@ -13,7 +13,7 @@ from aiqms.policy.binding import MODEL, Tie, tie
 from aiqms.policy.checks import Facts, Judged, Row, row, unless_missing
 from aiqms.policy.facts import Origin, Procedure, WorkloadFacts
 from aiqms.policy.images import Image, allowed, images, written_out
-from aiqms.policy.patterns import any_matches
+from aiqms.policy.patterns import plain, uri_matches
 from aiqms.policy.words import plural
 
 UNPINNED = "not pinned, so another image may come under the same name: write NAME@sha256:… of the image that was tested"
@@ -107,9 +107,14 @@ def _uri(uri: str, patterns: Sequence[str]) -> Judged:
 
 def uri_refused(uri: str, patterns: Sequence[str]) -> str:
     """Why a model may not come from there, and what to do; empty where it may."""
-    if any_matches(patterns, uri) and not _climbs(uri):
+    if not plain(uri):
+        why = "has more than a host and a port before its path, so that nobody knows where it leads"
+    elif _climbs(uri):
+        why = "has dots for folders, so that nobody knows where it leads"
+    elif not any(uri_matches(p, uri) for p in patterns):
+        why = f"is not among {_listed(patterns)}"
+    else:
         return ""
-    why = "has dots for folders, so that nobody knows where it leads" if _climbs(uri) else f"is not among {_listed(patterns)}"
     return f"{uri[:255]} {why}: take the model from there, and register where it comes from"
 
 
