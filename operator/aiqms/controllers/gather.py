@@ -16,7 +16,8 @@ from aiqms.cluster.inputs import SECRETS, InputReader
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, PodSeen, RecordSeen, WorkloadSeen
 from aiqms.controllers.surroundings import Around, around, surroundings
 from aiqms.gate.difference import differences
-from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, PullSecrets, Reach, Record, WorkloadFacts
+from aiqms.policy.elsewhere import elsewhere
+from aiqms.policy.facts import Broken, Elsewhere, Input, Origin, PodFacts, Procedure, PullSecrets, Reach, Record, WorkloadFacts
 from aiqms.policy.networks import Network
 from aiqms.policy.procedures import applies
 from aiqms.policy.reach import reach
@@ -134,6 +135,7 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         orphan=view.stored.orphans.get(name),
         unreadable="; ".join(filter(None, (unread, _broken_records(view, name)))),
         stop_roles=_stop_roles(applying) or _stop_roles(_everywhere(view.caches)),
+        elsewhere=_elsewhere(view, name, seen, applying),
         editors=seen.editors,
         around=_around(view, name, found),
         pull_secrets=_pull_secrets(view, found, view.pods.get(name, ())),
@@ -142,6 +144,14 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         before=seen.status,
         reach=_reach(view, name, applying, found.values()),
     )
+
+
+def _elsewhere(view: _View, name: str, seen: DeploymentSeen, applying: Sequence[Procedure | tuple[str, Broken]]) -> tuple[Elsewhere, ...]:
+    """Of an entry that cannot be read nobody knows which procedures apply, and every Stop role counts."""
+    if isinstance(seen.spec, Broken):
+        return ()
+    others = [p for p in _everywhere(view.caches) if isinstance(p, Procedure) and p not in applying]
+    return elsewhere(others, view.records.get(name, ()), view.stored.deployments.get(name, ()), seen.status)
 
 
 def _around(view: _View, name: str, found: Mapping[Workload, WorkloadSeen | PodSeen | None]) -> Surroundings:

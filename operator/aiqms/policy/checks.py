@@ -30,7 +30,7 @@ class Facts:
     """An Input made ready for checking. quorums: of the current subject, for each procedure that applies.
 
     subject: None while a workload is missing, or something else that makes it up cannot be read and never could.
-    stops: that stand. glass: the Emergencies that count, by procedure.
+    stops: that stand. glass: the Emergencies that count, by procedure; left: those under procedures that do not apply now, which clear nothing.
     approved: the entry last approved, known once it is decided what is cleared.
     """
 
@@ -44,6 +44,7 @@ class Facts:
     approved: Entry | None = None
     stops: tuple[Record, ...] = ()
     glass: Mapping[str, tuple[BreakGlass, ...]] = field(default_factory=dict)
+    left: Mapping[str, tuple[BreakGlass, ...]] = field(default_factory=dict)
 
     def emergency(self, procedure: Procedure) -> BreakGlass | None:
         """The Emergency that clears the current subject now in place of the procedure's approvals: the one that lasts longest."""
@@ -53,8 +54,10 @@ class Facts:
     @property
     def review_due(self) -> datetime | None:
         """By when the first Emergency of an enforced procedure has to be reviewed that is not yet."""
-        enforced = {p.name for p in self.procedures if p.spec.enforcement is Enforcement.ENFORCE}
-        return min((g.due for name, each in self.glass.items() if name in enforced for g in each if g.review is None), default=None)
+        every = (*self.procedures, *(e.procedure for e in self.given.elsewhere))
+        enforced = {p.name for p in every if p.spec.enforcement is Enforcement.ENFORCE}
+        glass = (g for name, each in (*self.glass.items(), *self.left.items()) if name in enforced for g in each)
+        return min((g.due for g in glass if g.review is None), default=None)
 
     @property
     def unreviewed(self) -> bool:
