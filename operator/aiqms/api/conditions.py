@@ -63,6 +63,7 @@ class Reason(StrEnum):
     PULL_SECRET_NOT_ALLOWED = "PullSecretNotAllowed"
     CONTROLS_HOLD = "ControlsHold"
     CLASS_LOWERED = "ClassLowered"
+    APPROVED_BEFORE_UNFIT = "ApprovedBeforeUnfit"
     REVIEW_DUE = "ReviewDue"
     REVIEW_IN_TIME = "ReviewInTime"
     POD_DIFFERS = "PodDiffers"
@@ -160,6 +161,7 @@ MEANING: dict[Reason, str] = {
     Reason.PULL_SECRET_NOT_ALLOWED: "Pods bear an image pull secret that the procedure does not allow.",
     Reason.CONTROLS_HOLD: "Each control of this family passes.",
     Reason.CLASS_LOWERED: "The risk class is lower than in the subject last approved.",
+    Reason.APPROVED_BEFORE_UNFIT: "What was approved before is admitted no more: a control that a procedure asks for now does not hold for it.",
     Reason.REVIEW_DUE: "The procedure's reviewBy has passed: its owner has to review it.",
     Reason.REVIEW_IN_TIME: "The procedure's next review lies ahead.",
     Reason.POD_DIFFERS: "A held pod differs from its workload's template: something changed it on its way in.",

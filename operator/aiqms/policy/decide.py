@@ -20,6 +20,7 @@ from aiqms.policy.clearing import Current, Kept, capped, carried_on, covers, evo
 from aiqms.policy.emergency import BreakGlass, emergencies
 from aiqms.policy.facts import Broken, Decision, Input, PodFacts, Procedure, Record, Removal
 from aiqms.policy.network import turns
+from aiqms.policy.older import barred, unfit
 from aiqms.policy.pods import releases, removals, stopped, uncovered
 from aiqms.policy.procedures import term
 from aiqms.policy.records import Standing, remembering, unregistered, verdicts
@@ -223,6 +224,8 @@ def _current(facts: Facts, rows: Sequence[Row]) -> Current:
         audit=facts.audit,
         stopped=bool(_halt(facts)),
         editors=_editors(facts.given, facts.subject.fingerprint) if facts.subject else (),
+        barred=barred(facts, rows),
+        unfit=tuple(e.template for e in facts.given.entries if e.template is not None and unfit(facts, e)),
     )
 
 

@@ -205,10 +205,15 @@ def _contested(of: Judged) -> Said | None:
 
 def _missing(of: Judged) -> Said | None:
     failing = of.network.failing
-    if not of.missing or (of.serving and not (failing and failing.since + PATIENCE <= of.facts.now)):
+    if not of.missing or (of.serving and not overdue(of.network, of.facts.now)):
         return None
     why = f"could not be written: {failing.why}" if failing else "is not in place yet"
     return Result.FAIL, Reason.NETWORK_POLICY_MISSING, f"NetworkPolicy {of.name} {why}; nothing is cleared until it is there"
+
+
+def overdue(of: Network, now: datetime) -> bool:
+    """Whether the operator's own could not be put back for so long that what runs lapses."""
+    return of.failing is not None and of.failing.since + PATIENCE <= now
 
 
 def _opens_more(of: Judged) -> Said | None:

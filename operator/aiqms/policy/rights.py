@@ -82,7 +82,7 @@ def _rights(facts: Facts, procedure: Procedure, access: Access) -> Row:
     reach = facts.given.reach
     if reach is None:
         return _row(RIGHTS, Result.ERROR, Reason.RBAC_UNKNOWN, _UNKNOWN, procedure)
-    beyond = [r for r in reach.accounts if not _listed(r, facts.given.namespace, access)]
+    beyond = [r for r in reach.accounts if not listed(r, facts.given.namespace, access)]
     if not beyond:
         passed = Result.PASS, Reason.RIGHTS_LISTED, "the pods' ServiceAccounts may do nothing beyond access.rights"
         return _row(RIGHTS, *unless_missing(facts, passed), procedure)
@@ -90,7 +90,8 @@ def _rights(facts: Facts, procedure: Procedure, access: Access) -> Row:
     return _row(RIGHTS, Result.FAIL, Reason.RIGHTS_BEYOND, f"{said}: take it off the binding, or list the rule with a higher revision", procedure)
 
 
-def _listed(right: AccountRight, namespace: str, access: Access) -> bool:
+def listed(right: AccountRight, namespace: str, access: Access) -> bool:
+    """Whether access.rights lists it, and it is in the pods' own namespace."""
     return right.within == namespace and any(covers(a.api_groups, a.resources, a.verbs, right.rule) for a in access.rights)
 
 

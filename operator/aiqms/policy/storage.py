@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from aiqms.api.access import Access
 from aiqms.api.conditions import Reason
@@ -10,7 +10,7 @@ from aiqms.api.deployment import Reads, Result, VolumeSeen
 from aiqms.policy.checks import Facts, Row, row, unless_missing
 from aiqms.policy.facts import Procedure
 from aiqms.policy.identity import asking, current_pods, serves
-from aiqms.policy.surroundings import FROM_TEMPLATE, Surroundings, Volume, numbered
+from aiqms.policy.surroundings import FROM_TEMPLATE, Surroundings, Uses, Volume, numbered
 from aiqms.policy.words import some
 
 STORAGE = "access/storage"
@@ -59,6 +59,20 @@ def _declared(around: Surroundings) -> Iterator[Judged]:
                     yield "", f"{where} names no StorageClass in its claim template: name one there"
                 case _:
                     yield "", f"{where} is of kind {volume.kind}, which has no StorageClass"
+
+
+def stray(used: Uses, around: Surroundings, allowed: Collection[str]) -> bool:
+    """Whether a pod template keeps data elsewhere. A claim that is not there is not judged here."""
+    for volume in used.volumes:
+        if volume.kind == CLAIM:
+            wrong = around.claims.get(volume.claim) not in (None, *allowed)
+        elif volume.kind == "Ephemeral":
+            wrong = volume.storage_class not in allowed
+        else:
+            wrong = volume.kind not in (*_CONTENT, "EmptyDir", "Image")
+        if wrong:
+            return True
+    return False
 
 
 def _claimed(facts: Facts) -> Iterator[Judged]:
