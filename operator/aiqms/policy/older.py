@@ -42,7 +42,7 @@ def _around_all(facts: Facts, of: Row) -> bool:
         case id_ if id_ in (ENFORCED, EDITORS, REVIEW):
             return True
         case id_ if id_ == NETWORK:
-            opened = reason in (Reason.NETWORK_POLICY_OPENS_MORE, Reason.NETWORK_POLICY_CONTESTED)
+            opened = reason in (Reason.NETWORK_POLICY_OPENS_MORE, Reason.NETWORK_POLICY_NOT_COMPARED, Reason.NETWORK_POLICY_CONTESTED)
             return opened or (reason == Reason.NETWORK_POLICY_MISSING and overdue(facts.given.network, facts.now))
         case id_ if id_ == ENDPOINTS:
             return any(not registered(e, facts) for e in reaching)
