@@ -24,6 +24,7 @@ _UNKNOWN = "nobody looked at roles and bindings yet, so who can do what is not k
 _BY = {  # how one gets a right that one lacks
     "impersonate": "by acting as somebody who may", "escalate": "by raising a role", "bind": "by binding a role",
     "certificates": "by certificates for anybody", "tokens": "by a ServiceAccount's token", "pods": "by pods as a ServiceAccount that may",
+    "secrets": "by a Secret with a ServiceAccount's token",
 }  # fmt: skip
 
 
