@@ -21,7 +21,7 @@ from aiqms.policy.procedures import obligations
 from aiqms.policy.subject import Subject
 from aiqms.policy.words import moment, plural, short
 
-TERMS, INPUTS = 32, 256  # what an entry of the Clearance can hold of procedures and of objects that its pods read
+TERMS, INPUTS, INPUT = 32, 256, 300  # what an entry of the Clearance can hold of procedures, of objects that its pods read, and of the name of one
 ROOMY, FULL = 768 * 1024, 1024 * 1024  # bytes of a Clearance: from when it is said, and from when nothing more is cleared; etcd refuses 1.5 MiB
 
 
@@ -170,6 +170,10 @@ def _workload(workload: WorkloadFacts, name: str) -> Row:
     if workload.label != name:
         said = f"the pods of {workload.ref} name {workload.label}, which decides"
         return row(id_, Result.FAIL, Reason.WORKLOAD_CLAIMED, f"{said}: take it out of spec.workloads, or change {where}")
+    long = [name for name in (*workload.inputs, *workload.secrets) if len(name) > INPUT]
+    if long:
+        said = f"the pods of {workload.ref} read {long[0][:INPUT]}…, and no object can have so long a name"
+        return row(id_, Result.FAIL, Reason.INPUT_UNREADABLE, f"{said}: correct {where.removesuffix('.metadata.labels')}")
     if len(workload.inputs) + len(workload.secrets) > INPUTS:
         said = f"the pods of {workload.ref} read {len(workload.inputs) + len(workload.secrets)} ConfigMaps, Secrets and claims"
         return row(id_, Result.FAIL, Reason.TOO_MANY_INPUTS, f"{said}, and at most {INPUTS} can be frozen: join some of them")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from aiqms.api.access import Access
 from aiqms.api.conditions import Reason
@@ -17,6 +17,7 @@ STORAGE = "access/storage"
 CLAIM = "PersistentVolumeClaim"
 _CONTENT = ("ConfigMap", "Secret", "Projected", "DownwardAPI")  # what the API server keeps: listed by name, or nothing to list
 _NAMES, _VOLUMES = 256, 64  # that the status lists
+_NAME, _VOLUME, _MORE = 253, 63, 1_000_000  # bounds of the CRD; the API server lets a pod name a claim or a Secret that no object can be named
 Judged = tuple[str | None, str]  # a StorageClass, empty for none and None where nobody knows it; and what is of it, in words
 
 
@@ -84,9 +85,9 @@ def _claimed(facts: Facts) -> Iterator[Judged]:
     for claim in sorted(named | (made & set(around.claims))):
         name = around.claims.get(claim)
         if name is None:
-            yield None, f"claim {claim} does not exist: create it"
+            yield None, f"claim {claim[:_NAME]} does not exist: create it"
         else:
-            yield name, f"claim {claim} is of {f'StorageClass {name}' if name else 'no StorageClass'}"
+            yield name, f"claim {claim[:_NAME]} is of {f'StorageClass {name}' if name else 'no StorageClass'}"
 
 
 def _made(volume: Volume, around: Surroundings) -> list[str]:
@@ -103,7 +104,12 @@ def reads(facts: Facts) -> Reads:
     volumes = sorted(every, key=lambda v: (v.name, v.kind, v.claim, v.storage_class or ""))
     listed = [_seen(v, around) for v in volumes if v.kind not in _CONTENT]
     more = max(0, len(secrets) - _NAMES) + max(0, len(maps) - _NAMES) + max(0, len(listed) - _VOLUMES)
-    return Reads(secrets=secrets[:_NAMES], config_maps=maps[:_NAMES], volumes=listed[:_VOLUMES], omitted=more)
+    return Reads(secrets=_cut(secrets), config_maps=_cut(maps), volumes=listed[:_VOLUMES], omitted=min(more, _MORE))
+
+
+def _cut(names: Sequence[str]) -> list[str]:
+    """To what a status can hold: one that exceeds a bound would be refused as a whole, and nothing would be said or cleared any more."""
+    return [name[:_NAME] for name in names[:_NAMES]]
 
 
 def _of_pods(around: Surroundings) -> Iterator[Volume]:
@@ -114,4 +120,5 @@ def _of_pods(around: Surroundings) -> Iterator[Volume]:
 
 def _seen(volume: Volume, around: Surroundings) -> VolumeSeen:
     claim = volume.claim if volume.kind == CLAIM else ""
-    return VolumeSeen(name=volume.name, kind=volume.kind, claim=claim, storage_class=volume.storage_class or around.claims.get(claim, ""))
+    class_ = volume.storage_class or around.claims.get(claim, "")
+    return VolumeSeen(name=volume.name[:_VOLUME], kind=volume.kind[:_VOLUME], claim=claim[:_NAME], storage_class=class_[:_NAME])
