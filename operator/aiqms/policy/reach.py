@@ -12,7 +12,7 @@ from aiqms.api.record import Decision
 from aiqms.api.values import GROUP
 from aiqms.policy.facts import AccountRight, Procedure, Reach
 from aiqms.policy.procedures import deciding
-from aiqms.policy.rbac import ANY, CLUSTER, HERE, MASTERS, Ask, Binding, Given, Rbac, Role, Rule, Subject, groups_of, subjects_who
+from aiqms.policy.rbac import ANY, CLUSTER, EVERYBODY, HERE, MASTERS, Ask, Binding, Given, Rbac, Role, Rule, Subject, groups_of, subjects_who
 from aiqms.policy.subject import digest
 
 OPERATOR_NAMESPACE = "aiqms-system"  # these two as the gate has them; a test compares
@@ -344,15 +344,22 @@ def editors(rbac: Rbac) -> list[Given]:
 
 
 def account_rights(rbac: Rbac, name: str) -> Iterator[AccountRight]:
-    """Every rule that a ServiceAccount of the namespace has anywhere, also as one of a group, less what every ServiceAccount of a new cluster may."""
+    """Every rule that a ServiceAccount of the namespace has anywhere, also as one of a group, less what every ServiceAccount of a new cluster may.
+
+    What another namespace gives to everybody is left out: whoever administers that one answers for it, and could fail everybody's control by it.
+    """
     account = Subject("ServiceAccount", name, rbac.here.namespace)
     known = (account, *(Subject("Group", g) for g in groups_of(account)))
     far = ((b, rbac.everywhere.role(b)) for b in rbac.everywhere.bindings if any(s in known for s in b.subjects))
-    near = ((b, _role_of(rbac, b)) for s in known for b in sorted(rbac.naming.get(s, ())))
+    near = ((b, _role_of(rbac, b)) for s in known for b in sorted(_near(rbac, s)))
     for binding, role in (*far, *near):
         for rule in role.rules if role else ():
             if not everybodys(rule, binding.namespace):
                 yield AccountRight(name, rule, binding.namespace, str(binding))
+
+
+def _near(rbac: Rbac, subject: Subject) -> Iterable[Binding]:
+    return (b for b in rbac.here.bindings if subject in b.subjects) if subject.name in EVERYBODY else rbac.naming.get(subject, ())
 
 
 def _role_of(rbac: Rbac, binding: Binding) -> Role | None:

@@ -218,3 +218,15 @@ async def test_a_procedure_that_applies_no_more_keeps_its_say_where_somebody_sto
     assert [p.name for p in now.procedures if isinstance(p, Procedure)] == ["low"]
     assert [(e.procedure.name, e.stops, e.emergencies) for e in now.elsewhere] == [("high", ("scoring-stop",), ())]
     assert now.stopping["high"] == ("on-call",)
+
+
+async def test_who_can_do_what_is_worked_out_once_for_deployments_that_are_alike() -> None:
+    found = with_rbac(known(), "own")
+    alike = await gathered(found)
+    found.workloads["Deployment"].put(workload("fraud", "other"))
+    spec = SPEC | {"workloads": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "fraud"}]}
+    found.deployments.put(stored("AIModelDeployment", "fraud", spec=spec) | {"metadata": stored("", "fraud")["metadata"] | {"resourceVersion": "2"}})
+    different = await gathered(found)
+    assert alike["scoring"].reach is alike["fraud"].reach
+    assert different["scoring"].reach is not different["fraud"].reach
+    assert [r.account for each in different.values() if each.reach for r in each.reach.accounts] == ["own"]

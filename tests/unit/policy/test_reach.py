@@ -273,6 +273,12 @@ def test_a_service_accounts_rights_are_those_of_all_its_groups_everywhere() -> N
     ]
 
 
+def test_what_another_namespace_gives_to_everybody_is_not_a_service_accounts_own() -> None:
+    groups = "@system:authenticated @system:serviceaccounts -> Role:r"
+    graph = rbac(groups, others={"shop": [groups]}, roles={"r": "get pods"}, other_roles={"shop": {"r": "get secrets"}})
+    assert [(r.rule.resources, r.within) for r in account_rights(graph, "scoring")] == [(("pods",), HERE), (("pods",), HERE)]
+
+
 def test_every_question_has_an_id_of_its_own() -> None:
     assert len({q.id for q in FIXED}) == len(FIXED)
     assert isinstance(QUESTIONS["approve model-owner"], Question)
