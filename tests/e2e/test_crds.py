@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from aiqms.api import crds
+from aiqms.api.selectors import KEYED, VALUED
 from aiqms.api.values import Json
 from tests.e2e.crd_samples import DIGEST, Sample, distinct, schema_of
 from tests.testbed.api import Api, ApiError
@@ -140,6 +141,12 @@ CREATED: dict[str, tuple[str, Json, str]] = {
         "one",
     ),
     "cidr is no range of addresses: write one such as 10.20.0.0/16": ("AIModelDeployment", {"access": {"egress": [{"cidr": "1.2.3.4/99"}]}}, "one"),
+    VALUED[1]: (
+        "AIModelDeployment",
+        {"access": {"clients": [{"namespace": "a", "podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}]}},
+        "one",
+    ),
+    KEYED[1]: ("QMSProcedure", {"appliesTo": {"namespaceSelector": {"matchLabels": {"-a": "b"}}}}, "one"),
     "withdraws names the record that decision Withdraw takes back: give both or neither": ("ApprovalRecord", {"withdraws": "another"}, "two"),
     "only Approve and Emergency expire: leave expires out": ("ApprovalRecord", {"decision": "Reject"}, "two"),
     "subject is missing: name the fingerprint that you decide about (kubectl qms explain shows it)": ("ApprovalRecord", {"subject": None}, "two"),
@@ -160,6 +167,20 @@ UPDATED: dict[str, tuple[str, Json]] = {
     ),
     "a record is immutable: make another one, or take this one back with decision Withdraw": ("ApprovalRecord", {"rationale": "on second thoughts"}),
 }
+SELECTORS: dict[str, tuple[Json, str]] = {
+    "a value that Exists does not take": ({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, VALUED[1]),
+    "no value for NotIn": ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": []}]}, VALUED[1]),
+    "a key that is none, of an expression": ({"matchExpressions": [{"key": "a b", "operator": "Exists"}]}, "matchExpressions[0].key"),
+    "a value that is none, of an expression": ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["a b"]}]}, "matchExpressions[0].values[0]"),
+    "a value that is none": ({"matchLabels": {"a": "-b"}}, "matchLabels.a"),
+    "a key with a domain that is none": ({"matchLabels": {"A.example/b": "c"}}, KEYED[1]),
+}
+WHERE: dict[str, tuple[str, Json]] = {
+    "appliesTo": ("QMSProcedure", {"appliesTo": {"namespaceSelector": {}}}),
+    "monitoring": ("QMSProcedure", {"access": {"monitoring": [{"namespace": "a", "podSelector": {}}]}}),
+    "clients": ("AIModelDeployment", {"access": {"clients": [{"namespace": "a", "podSelector": {}}]}}),
+    "egress": ("AIModelDeployment", {"access": {"egress": [{"namespace": "a", "podSelector": {}}]}}),
+}
 DEPOSED = "written by a leader that has been replaced"  # test_an_epoch_never_goes_back
 
 
@@ -173,6 +194,23 @@ def test_a_rule_about_what_is_created_refuses_with_its_message(cluster: Cluster,
 def test_a_rule_about_a_change_refuses_with_its_message(cluster: Cluster, stored: dict[str, Json], message: str) -> None:
     kind, changes = UPDATED[message]
     assert message in put(cluster, stored[kind], changes)
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("what", SELECTORS)
+def test_a_label_selector_that_kubernetes_would_refuse_is_refused(cluster: Cluster, place: str, where: str, what: str) -> None:
+    (kind, spec), (selector, message) = WHERE[where], SELECTORS[what]
+    assert message in sent(cluster, manifest(kind, changed(SPECS[kind], _selecting(spec, selector)), place, "one"))
+    assert sent(cluster, manifest(kind, changed(SPECS[kind], _selecting(spec, {"matchLabels": {"aiqms.dev/a": "B-1_2.c"}})), place, "one")) == ""
+
+
+def _selecting(at: Json, selector: Json) -> Json:
+    """The same with this selector."""
+    return {
+        key: selector if key.endswith("Selector") else _selecting(value, selector) if isinstance(value, dict)
+        else [_selecting(each, selector) for each in value] if isinstance(value, list) else value
+        for key, value in at.items()
+    }  # fmt: skip
 
 
 # What the rules about records let a decision leave out, or bring along.
@@ -404,6 +442,7 @@ class TestModelsAndSchemasAgree:
 
 def ruled(kind: str, spec: Json) -> Json:
     """Such that no CEL rule speaks against it: the models know none of them, and the tests above know all."""
+    _without_rules_about_selectors(spec)
     match kind:
         case "QMSProcedure":
             _without_rules_about_procedures(spec)
@@ -428,6 +467,16 @@ def _without_rules_about_procedures(spec: Json) -> None:
         approvals.pop("since", None)
     if isinstance(lapse := spec.get("onLapse"), dict) and lapse.get("action") != "Hold":
         lapse.pop("grace", None)
+
+
+def _without_rules_about_selectors(at: Any) -> None:
+    for below in at.values() if isinstance(at, dict) else at if isinstance(at, list) else ():
+        _without_rules_about_selectors(below)
+    if isinstance(at, dict) and {"key", "operator"} <= at.keys():
+        if at["operator"] not in ("In", "NotIn"):
+            at.pop("values", None)
+        elif not at.get("values"):
+            at["values"] = ["a"]
 
 
 def _without_rules_about_destinations(spec: Json) -> None:
