@@ -16,7 +16,7 @@ Status = Literal["True", "False", "Unknown"]
 class Type(StrEnum):
     """READY is about the current subject; kstatus reads RECONCILING and STALLED, which are present only while true.
 
-    SUPPLY_VERIFIED and ACCESS_ENFORCED sum up the controls of their family, while there is one: Unknown where one could not be looked at.
+    SUPPLY_VERIFIED, ACCESS_ENFORCED and LOGS_RETAINED sum up the controls of their family, while there is one: Unknown where one could not be looked at.
     """
 
     READY = "Ready"
@@ -26,6 +26,7 @@ class Type(StrEnum):
     EMERGENCY = "Emergency"
     SUPPLY_VERIFIED = "SupplyVerified"
     ACCESS_ENFORCED = "AccessEnforced"
+    LOGS_RETAINED = "LogsRetained"
 
 
 class Reason(StrEnum):

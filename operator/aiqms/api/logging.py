@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aiqms.api.access import Unverified
 from aiqms.api.supply import Pattern
-from aiqms.api.values import Duration, Model, ObjectName, Obligations
+from aiqms.api.values import Duration, Model, ObjectName, Obligations, Timestamp
 
 StreamName = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 FieldName = Annotated[str, Field(pattern="^[A-Za-z_@][A-Za-z0-9_.@-]*$", min_length=1, max_length=63)]
@@ -153,25 +153,30 @@ class Sink(Model):
     persistent_volume_claim: VolumeClaim | None = None
     other: OtherSink | None = None
 
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self._given) != 1:
+            raise ValueError("a sink is one of victoriaLogs, s3, loki, persistentVolumeClaim and other: give one of them")
+        return self
+
+    @property
+    def _given(self) -> list[Kind]:
+        return [s for s in (self.victoria_logs, self.s3, self.loki, self.persistent_volume_claim, self.other) if s is not None]
+
     @property
     def chosen(self) -> Kind:
-        """The one that is given. Raises ValueError where none is, or more than one."""
-        given = [s for s in (self.victoria_logs, self.s3, self.loki, self.persistent_volume_claim, self.other) if s is not None]
-        if len(given) != 1:
-            raise ValueError("a sink is one of victoriaLogs, s3, loki, persistentVolumeClaim and other: give one of them")
-        return given[0]
+        """The one that is given."""
+        return self._given[0]
 
     @property
     def endpoint(self) -> str:
         """The server's; empty for a volume, which has none."""
-        chosen = self.chosen
-        return "" if isinstance(chosen, VolumeClaim) else chosen.endpoint
+        return "" if isinstance(self.chosen, VolumeClaim) else self.chosen.endpoint
 
     @property
     def private(self) -> bool:
         """Whether it names something of its own namespace, so that two namespaces never share it."""
-        chosen = self.chosen
-        return isinstance(chosen, VolumeClaim) or bool(chosen.credentials or chosen.ca)
+        return isinstance(self.chosen, VolumeClaim) or bool(self.chosen.credentials or self.chosen.ca)
 
 
 class RegisteredStream(Model):
@@ -191,10 +196,17 @@ class RegisteredLogging(Model):
 
 
 class LogSeen(Model):
-    """What was last seen of a stream's sink. sink: a digest of where, and of what was asked."""
+    """What was last seen of a stream's sink. asked: a digest of where, and of what. kept: how long it keeps lines. protection: that was shown.
+
+    provenAt, deliveredAt: of the last good answer, and of the last canary that came back: written anew at half the time for which they count.
+    """
 
     stream: StreamName
+    asked: Annotated[str, Field(max_length=71)]
     backend: Annotated[str, Field(max_length=253)] = ""
-    sink: Annotated[str, Field(max_length=71)] = ""
+    endpoint: Annotated[str, Field(max_length=512)] = ""
     kept: Annotated[str, Field(max_length=63)] = ""
-    protection: Annotated[str, Field(max_length=63)] = ""
+    protection: Protection = Protection.NONE
+    route: Annotated[str, Field(max_length=600)] = ""
+    proven_at: Timestamp | None = None
+    delivered_at: Timestamp | None = None

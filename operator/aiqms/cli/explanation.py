@@ -18,7 +18,13 @@ from aiqms.policy.words import plural, short
 _LOOK = f"kubectl get deployment aiqms-operator -n {OPERATOR_NAMESPACE}"
 BLOCKS = (Result.FAIL, Result.ERROR)
 _END = "pods that run are stopped at"  # in a condition's message
-_GOOD = ("Ready", "Approved", "SupplyVerified", "AccessEnforced")  # conditions that are good while True; all others are there only while something is wrong
+_GOOD = (
+    "Ready",
+    "Approved",
+    "SupplyVerified",
+    "AccessEnforced",
+    "LogsRetained",
+)  # conditions that are good while True; all others are there only while something is wrong
 
 
 @dataclass(frozen=True)

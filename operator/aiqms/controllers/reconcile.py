@@ -17,6 +17,7 @@ from aiqms.cluster.client import ApiError
 from aiqms.cluster.inputs import InputReader
 from aiqms.controllers.apply import Applier, Changed, Deposed
 from aiqms.controllers.gather import Gathered, gather
+from aiqms.controllers.logs import Logs
 from aiqms.controllers.network import Networks, NotWritten
 from aiqms.controllers.queue import Queue
 from aiqms.policy.decide import decide, deregistered
@@ -35,6 +36,7 @@ class Reconciler:
     reader: InputReader
     applier: Applier
     networks: Networks
+    logs: Logs
 
     async def work(self) -> None:
         """One worker: until cancelled, or until another leader is found to have taken over (raises Deposed)."""
@@ -66,11 +68,13 @@ class Reconciler:
         """Makes the namespace what its facts say; returns when time alone changes something."""
         facts = await gather(namespace, self.caches, self.reader)
         if facts is None:
+            self.logs.forget(namespace)
             return None
         now = datetime.now(UTC).replace(microsecond=0)  # the API server's times are whole seconds
         if facts.governed and (facts.clearance is None or now <= facts.clearance.created):
             return await self._opened(namespace, facts, now)
         facts, unwritten = await self.networks.settle(namespace, facts, now)
+        facts = self.logs.settle(namespace, facts)
         decisions = {name: decide(given, now) for name, given in facts.registered.items()}
         decisions |= {name: deregistered(given, now) for name, given in facts.unregistered.items()}
         await self.applier.apply(namespace, facts, decisions, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from aiqms.api.conditions import Reason
@@ -77,10 +77,29 @@ class Trouble(Exception):
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of a sink now. at: of the last proof; delivered: of the last canary that came back, and how; trouble: since the last proof."""
+    """What is known of a sink now. ask: what the proof is of; since: when its first check began.
+
+    at: of the last proof; delivered: of the last canary that came back, and how; trouble: since the last proof.
+    """
 
     proof: Proof | None = None
+    ask: Ask | None = None
     at: datetime | None = None
     delivery: Delivery | None = None
     delivered: datetime | None = None
     trouble: tuple[Reason, str] | None = None
+    since: datetime | None = None
+
+    def answered(self, proof: Proof, ask: Ask, now: datetime) -> Checked:
+        """After an answer."""
+        came = (proof.delivery, now) if proof.delivery else (self.delivery, self.delivered)
+        return Checked(proof, ask, now, *came, since=self.since)
+
+    def unanswered(self, trouble: Trouble) -> Checked:
+        """After a check that could not be made."""
+        return replace(self, trouble=(trouble.reason, trouble.message))
+
+    def says(self) -> object:
+        """What of it a decision says: all but the times, and how long the canary took."""
+        proof = self.proof and replace(self.proof, delivery=self.proof.delivery and replace(self.proof.delivery, seconds=0.0))
+        return proof, self.ask, self.trouble
