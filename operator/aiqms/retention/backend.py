@@ -41,16 +41,22 @@ Open = Callable[[Any, Means], Checker]
 
 def opened(sink: Kind, means: Means) -> Checker:
     """The checker of a sink. Raises Trouble for a backend that is not installed."""
-    from aiqms.retention import loki, s3, victorialogs, volume  # each alone imports what it needs
-
-    match sink:
+    match sink:  # each backend is imported where one is asked alone
         case VictoriaLogs():
+            from aiqms.retention import victorialogs
+
             return victorialogs.Checker(sink, means)
         case S3():
+            from aiqms.retention import s3
+
             return s3.Checker(sink, means)
         case Loki():
+            from aiqms.retention import loki
+
             return loki.Checker(sink, means)
         case VolumeClaim():
+            from aiqms.retention import volume
+
             return volume.Checker(sink, means)
         case OtherSink():
             return _other(sink.backend)(sink, means)

@@ -6,9 +6,11 @@ import asyncio
 import base64
 import contextlib
 import ipaddress
+import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,6 +21,7 @@ from aiqms.retention.addresses import Resolver, check
 
 LONGEST = 1024 * 1024  # bytes of an answer
 PATIENCE = 10.0  # seconds for one request, from connecting to the last byte
+_REALLY = "is this the log store that the sink says?"
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,16 @@ class Link:
                 async with sent as response:
                     return await self._answer(response)
         except TimeoutError as error:
-            raise self._trouble(Reason.SINK_UNREACHABLE, f"did not answer within {self.patience:g} s") from error
+            raise self._trouble(
+                Reason.SINK_UNREACHABLE, f"did not answer within {self.patience:g} s: correct the sink's endpoint, or let the operator reach it"
+            ) from error
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError) as error:
             raise self._trouble(Reason.SINK_NOT_TRUSTED, f"{_certificate(error)}: name its authority in the sink's ca, or mend the certificate") from error
         except aiohttp.ClientConnectorError as error:
-            raise self._trouble(Reason.SINK_UNREACHABLE, f"cannot be reached ({error.os_error.strerror or type(error).__name__})") from error
+            why = error.os_error.strerror or type(error).__name__
+            raise self._trouble(Reason.SINK_UNREACHABLE, f"cannot be reached ({why}): correct the sink's endpoint, or let the operator reach it") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._trouble(Reason.ANSWER_UNREADABLE, f"did not answer as HTTP asks ({type(error).__name__})") from error
+            raise self._trouble(Reason.ANSWER_UNREADABLE, f"did not answer as HTTP asks ({type(error).__name__}): {_REALLY}") from error
 
     @property
     def host(self) -> str:
@@ -104,7 +110,7 @@ class Link:
             if not chunk:
                 return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
             body += chunk
-        raise self._trouble(Reason.ANSWER_UNREADABLE, f"answered with more than {self.longest} bytes, of which no more are read")
+        raise self._trouble(Reason.ANSWER_UNREADABLE, f"answered with more than {self.longest} bytes: {_REALLY}")
 
     def _trouble(self, reason: Reason, what: str) -> Trouble:
         return Trouble(reason, f"{self.endpoint} {what}")
@@ -115,11 +121,20 @@ class Link:
             return self._trouble(
                 Reason.CREDENTIALS_REFUSED, f"does not let the operator ask for {what}: answer {answer.status}; correct the Secret that the sink names"
             )
-        return self._trouble(Reason.ANSWER_UNREADABLE, f"answered {answer.status} when asked for {what}")
+        return self._trouble(Reason.ANSWER_UNREADABLE, f"answered {answer.status} when asked for {what}: {_REALLY}")
 
     def unreadable(self, what: str) -> Trouble:
         """What to raise for an answer in no known form. what: was asked."""
-        return self._trouble(Reason.ANSWER_UNREADABLE, f"did not answer in a known form when asked for {what}: is this the log store that the sink says?")
+        return self._trouble(Reason.ANSWER_UNREADABLE, f"did not answer in a known form when asked for {what}: {_REALLY}")
+
+    def parsed(self, answer: Answer, what: str) -> Any:
+        """The JSON of an answer. Raises Trouble for another status than 2xx, and for what is no JSON. what: was asked."""
+        if not 200 <= answer.status < 300:
+            raise self.refusal(answer, what)
+        try:
+            return json.loads(answer.body)
+        except (ValueError, RecursionError):  # RecursionError: JSON that is nested without end
+            raise self.unreadable(what) from None
 
     def authorization(self) -> dict[str, str]:
         """The header of a Secret with token, or username and password; none without a Secret. Raises Trouble for one with neither."""
