@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from aiqms.policy.logs import Sample
+from aiqms.policy.logs import Delivery, Sample
 
 SAMPLE = 20  # lines of a stream that are looked at
 MARGIN = timedelta(days=1)  # a line dated that much younger than the period that is asked has to be there still
+POLLS = (0.2, 5.0)  # seconds between two looks for a canary: first, and at most; each pause is twice the one before
+GRACE = timedelta(seconds=5)  # an older line that is to be there may become readable that much later than the fresh one
+_SKEW = timedelta(seconds=1)  # what a store may round a line's date by
 _IDS = ("request_id", "_stream_id", "_time", "id")
 _ID = 64  # characters of an id that are shown
 
@@ -36,6 +41,53 @@ def aged(now: datetime, retention: timedelta) -> tuple[Line, timedelta] | None:
     """A line dated MARGIN short of the period ago, and its age; None for periods too short to tell."""
     age = retention - MARGIN
     return (Line(secrets.token_hex(16), now - age), age) if age > timedelta(0) else None
+
+
+def jsonlines(*lines: Line) -> bytes:
+    """As collectors and stores take them: a JSON object a line."""
+    return b"".join(json.dumps(line.fields()).encode() + b"\n" for line in lines)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Canaries that a store, or a collector, accepted. old: one that is dated back, and its age, where the store takes such."""
+
+    route: str
+    fresh: Line
+    old: tuple[Line, timedelta] | None = None
+
+
+Find = Callable[[], Awaitable[Mapping[str, datetime]]]
+
+
+async def read_back(sent: Sent, find: Find, within: timedelta, grace: timedelta = GRACE) -> Delivery | None:
+    """Looks again and again until both canaries are there. None where the fresh one is not in time.
+
+    find: the ids that the store has -> how it dates them. grace: how much longer than for the fresh one to look for the old one.
+    """
+    clock = asyncio.get_running_loop().time
+    began, pause, seconds = clock(), POLLS[0], -1.0
+    while True:
+        found = await find()
+        passed = clock() - began
+        seconds = passed if seconds < 0 and sent.fresh.id in found else seconds
+        until = within.total_seconds() if seconds < 0 else seconds + grace.total_seconds()
+        if seconds >= 0 and (sent.old is None or sent.old[0].id in found or passed >= until):
+            return _delivery(sent, round(seconds, 3), found)
+        if passed >= until:
+            return None
+        await asyncio.sleep(min(pause, until - passed))
+        pause = min(2 * pause, POLLS[1])
+
+
+def _delivery(sent: Sent, seconds: float, found: Mapping[str, datetime]) -> Delivery:
+    """A line that arrived under another date than it was sent with tells nothing of age."""
+    if sent.old is None:
+        return Delivery(sent.route, seconds)
+    line, age = sent.old
+    if line.id in found and abs(found[line.id] - line.at) > _SKEW:
+        return Delivery(sent.route, seconds)
+    return Delivery(sent.route, seconds, age, line.id in found)
 
 
 def sample(lines: Iterable[Mapping[str, object]], required: Sequence[str]) -> Sample:
