@@ -35,6 +35,7 @@ class InferenceLog:
         line = {
             "timestamp": datetime.now(UTC).isoformat(),
             "request_id": id_,
+            "_msg": "inference",
             "deployment": self.deployment,
             "model_digest": self.model,
             "subject": self.subject,
@@ -61,5 +62,5 @@ def to_stream(stream: TextIO = sys.stdout) -> Callable[[str], object]:
 
 def to_victoria_logs(endpoint: str) -> Callable[[str], object]:
     """Straight to VictoriaLogs, or to anything that takes its lines of JSON, such as vlagent. Raises OSError where that does not take the line."""
-    url = f"{endpoint.rstrip('/')}/insert/jsonline?_time_field=timestamp&_stream_fields=deployment&_msg_field=request_id"
+    url = f"{endpoint.rstrip('/')}/insert/jsonline?_stream_fields=deployment"
     return lambda line: urlopen(Request(url, line.encode(), {"Content-Type": "application/stream+json"}), timeout=SECONDS).close()

@@ -82,7 +82,7 @@ ALL = (
     Module("controlplane", ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"), "about 6 minutes", kubernetes_version()),
     Module("kwok", ("kwok",), "about 2 minutes"),
     Module("helm", ("helm",), "about 2 minutes"),
-    Module("victorialogs", ("victoria-logs",), "under 1 minute", VICTORIALOGS),
+    Module("victorialogs", ("victoria-logs", "vlagent"), "about 1 minute", VICTORIALOGS),
 )
 # Only for `make test-full`, and built when it first asks for them.
 FULL = (Module("loki", ("loki",), "about 10 minutes", LOKI),)

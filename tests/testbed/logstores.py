@@ -23,13 +23,28 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def victorialogs(*flags: str) -> Iterator[str]:
-    """The endpoint of a VictoriaLogs with these flags and no line. Raises ComponentFailed, with the end of its log."""
+def victorialogs(*flags: str, port: int = 0) -> Iterator[str]:
+    """The endpoint of a VictoriaLogs with these flags and no line. port: for one that comes back. Raises ComponentFailed, with the end of its log."""
     with tempfile.TemporaryDirectory(prefix="aiqms-logs-") as folder:
-        port = free_port()
+        port = port or free_port()
         argv = (str(program("victoria-logs")), f"-httpListenAddr={HOST}:{port}", f"-storageDataPath={folder}/data", "-loggerLevel=WARN", *flags)
         with _running("victoria-logs", argv, Path(folder), f"http://{HOST}:{port}/health"):
             yield f"http://{HOST}:{port}"
+
+
+@contextlib.contextmanager
+def vlagent(store: str) -> Iterator[str]:
+    """The intake, for lines of JSON, of a vlagent that sends them on to a VictoriaLogs. Raises ComponentFailed."""
+    with tempfile.TemporaryDirectory(prefix="aiqms-agent-") as folder:
+        port = free_port()
+        argv = (
+            str(program("vlagent")),
+            f"-httpListenAddr={HOST}:{port}",
+            f"-remoteWrite.url={store}/insert/native",
+            f"-remoteWrite.tmpDataPath={folder}/queue",
+        )
+        with _running("vlagent", (*argv, "-loggerLevel=WARN"), Path(folder), f"http://{HOST}:{port}/health"):
+            yield f"http://{HOST}:{port}/insert/jsonline"
 
 
 @contextlib.contextmanager

@@ -15,15 +15,16 @@ from datetime import UTC, datetime
 from aiqms import metrics
 from aiqms.api.conditions import Reason
 from aiqms.controllers.gather import Gathered
-from aiqms.policy.logs import Ask, Checked, Trouble
-from aiqms.policy.sinks import Wanted, covers, merged, wanted
+from aiqms.policy.logs import Ask, Checked, Proof, Trouble
+from aiqms.policy.sinks import Wanted, covers, falls_short, merged, wanted
 from aiqms.retention.means import Objects, Sink
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE, _SLOW = 8, 4  # checks under way: of sinks that answered last, and of those that did not, which never keep the others waiting
 _LIMIT = 60.0  # seconds that a check may take beyond what its canary may
-_FIRST = 5.0  # seconds until a check that could not be made is tried again; each time twice as long, up to the usual interval
+_FIRST = 5.0  # seconds until a sink that could not be asked, or does not do what is asked, is asked again; each time twice as long
+_EAGER = 60.0  # seconds, at most, while it does not do what is asked: somebody mends it, and waits
 Who = tuple[str, str, str]  # namespace, deployment, stream
 
 
@@ -34,7 +35,8 @@ class Watch:
     sink: Sink
     wants: dict[Who, Wanted] = field(default_factory=dict)
     checked: Checked = field(default_factory=Checked)
-    failures: int = 0
+    failures: int = 0  # in a row, to be asked; and below: to do what is asked
+    shortfalls: int = 0
     stronger: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -47,8 +49,19 @@ class Watch:
     def pause(self) -> float:
         """Seconds until the next check, a tenth more or less, so that many sinks are not asked in one moment."""
         usual = min(w.every for w in self.wants.values()).total_seconds()
-        wait = min(usual, _FIRST * 2.0 ** min(self.failures - 1, 20)) if self.failures else usual
-        return wait * random.uniform(0.9, 1.1)
+        tries = max(self.failures, self.shortfalls)
+        most = min(usual, _EAGER) if self.shortfalls else usual
+        return (min(most, _FIRST * 2.0 ** min(tries - 1, 20)) if tries else usual) * random.uniform(0.9, 1.1)
+
+    def answered(self, proof: Proof, ask: Ask) -> None:
+        """It could be asked."""
+        self.checked = self.checked.answered(proof, ask, _now())
+        self.failures, self.shortfalls = 0, self.shortfalls + 1 if falls_short(proof, ask) else 0
+
+    def unanswered(self, trouble: Trouble) -> None:
+        """It could not."""
+        self.checked = self.checked.unanswered(trouble)
+        self.failures += 1
 
 
 @dataclass
@@ -129,19 +142,14 @@ class Logs:
             before, ask = watch.checked, watch.ask
             try:
                 async with asyncio.timeout(ask.within.total_seconds() + _LIMIT):
-                    watch.checked = before.answered(await watch.sink.check(ask, _now()), ask, _now())
-                watch.failures = 0
+                    watch.answered(await watch.sink.check(ask, _now()), ask)
             except (Trouble, TimeoutError) as error:
-                self._troubled(watch, error if isinstance(error, Trouble) else Trouble(Reason.SINK_UNREACHABLE, _hung(watch, ask)))
+                watch.unanswered(error if isinstance(error, Trouble) else Trouble(Reason.SINK_UNREACHABLE, _hung(watch, ask)))
             except Exception as error:  # a backend that somebody else wrote may fail in any way, and must not end the checks
                 log.exception("log check failed", extra={"sink": watch.sink.registered.sink.endpoint})
                 said = f"the backend failed ({type(error).__name__}): look at the operator's log"
-                self._troubled(watch, Trouble(Reason.ANSWER_UNREADABLE, said))
+                watch.unanswered(Trouble(Reason.ANSWER_UNREADABLE, said))
         self._told(watch, changed=watch.checked.says() != before.says())
-
-    def _troubled(self, watch: Watch, trouble: Trouble) -> None:
-        watch.checked = watch.checked.unanswered(trouble)
-        watch.failures += 1
 
     def _told(self, watch: Watch, *, changed: bool) -> None:
         """Metrics of every check; a look at each namespace when its answer is another one."""

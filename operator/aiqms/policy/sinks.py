@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from aiqms.api.logging import RegisteredStream, Stream
 from aiqms.api.values import duration
 from aiqms.policy.facts import Broken, Input, Procedure
-from aiqms.policy.logs import Ask
+from aiqms.policy.logs import Ask, Proof
 from aiqms.policy.patterns import matches
 from aiqms.policy.subject import digest
 
@@ -67,6 +67,13 @@ def merged(asks: Iterable[Ask]) -> Ask:
 def covers(made: Ask, asked: Ask) -> bool:
     """Whether a check for the one tells all that the other asks."""
     return made.retention >= asked.retention and made.protection.strength >= asked.protection.strength and set(made.fields) >= set(asked.fields)
+
+
+def falls_short(proof: Proof, asked: Ask) -> bool:
+    """Whether somebody waits for it to be mended, so that it is worth asking again soon."""
+    short = proof.kept is None or proof.kept < asked.retention or (proof.delivery is not None and proof.delivery.age is not None and not proof.delivery.aged)
+    lacking = proof.sample is not None and bool(proof.sample.lacking or proof.sample.unreadable)
+    return short or bool(proof.early or proof.lost) or proof.protection.strength < asked.protection.strength or lacking
 
 
 def key(registered: RegisteredStream, namespace: str) -> str:
