@@ -22,13 +22,18 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def victorialogs_at(port: int, folder: Path, *flags: str) -> Component:
+    """A VictoriaLogs with these flags, to start and stop; its data outlives it."""
+    argv = (str(program("victoria-logs")), f"-httpListenAddr={HOST}:{port}", f"-storageDataPath={folder}/victoria-logs-data", "-loggerLevel=WARN", *flags)
+    return Component(name="victoria-logs", argv=argv, folder=folder, ready=lambda: answers(f"http://{HOST}:{port}/health"))
+
+
 @contextlib.contextmanager
 def victorialogs(*flags: str, port: int = 0) -> Iterator[str]:
     """The endpoint of a VictoriaLogs with these flags and no line. port: for one that comes back. Raises ComponentFailed, with the end of its log."""
     with tempfile.TemporaryDirectory(prefix="aiqms-logs-") as folder:
         port = port or free_port()
-        argv = (str(program("victoria-logs")), f"-httpListenAddr={HOST}:{port}", f"-storageDataPath={folder}/data", "-loggerLevel=WARN", *flags)
-        with _running("victoria-logs", argv, Path(folder), f"http://{HOST}:{port}/health"):
+        with _running(victorialogs_at(port, Path(folder), *flags)):
             yield f"http://{HOST}:{port}"
 
 
@@ -43,13 +48,13 @@ def vlagent(store: str) -> Iterator[str]:
             f"-remoteWrite.url={store}/insert/native",
             f"-remoteWrite.tmpDataPath={folder}/queue",
         )
-        with _running("vlagent", (*argv, "-loggerLevel=WARN"), Path(folder), f"http://{HOST}:{port}/health"):
+        ready = f"http://{HOST}:{port}/health"
+        with _running(Component(name="vlagent", argv=(*argv, "-loggerLevel=WARN"), folder=Path(folder), ready=lambda: answers(ready))):
             yield f"http://{HOST}:{port}/insert/jsonline"
 
 
 @contextlib.contextmanager
-def _running(name: str, argv: tuple[str, ...], folder: Path, ready: str) -> Iterator[None]:
-    component = Component(name=name, argv=argv, folder=folder, ready=lambda: answers(ready))
+def _running(component: Component) -> Iterator[None]:
     component.start()
     try:
         component.wait()
