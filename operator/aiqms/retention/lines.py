@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from aiqms.policy.logs import Delivery, Sample
 
 SAMPLE = 20  # lines of a stream that are looked at
+RECENT = timedelta(days=7)  # of which they are the last
 MARGIN = timedelta(days=1)  # a line dated that much younger than the period that is asked has to be there still
 POLLS = (0.2, 5.0)  # seconds between two looks for a canary: first, and at most; each pause is twice the one before
 GRACE = timedelta(seconds=5)  # an older line that is to be there may become readable that much later than the fresh one

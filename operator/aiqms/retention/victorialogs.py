@@ -14,25 +14,14 @@ from aiqms.policy.logs import Ask, Delivery, Proof, Sample, Trouble
 from aiqms.retention import lines
 from aiqms.retention.backend import Means
 from aiqms.retention.link import Answer
-
-RECENT = timedelta(days=7)  # from which the sample of a stream's lines is taken
+from aiqms.retention.periods import NUMBER, period
 
 _FLAGS = "its settings (GET /metrics)"
 _LINES = "lines (POST /select/logsql/query)"
 _FLAG = re.compile(r'^flag\{name="([^"]+)", value="([^"]*)"', re.MULTILINE)
 _VERSION = re.compile(r'^vm_app_version\{version="([^"]*)", short_version="(v?[0-9A-Za-z.+-]{0,40})"', re.MULTILINE)
-# lib/flagutil.RetentionDuration: a number without a unit counts months, and M is a month, of 31 days each; metricsql.DurationValue: a year has 365.
+# lib/flagutil.RetentionDuration: a number without a unit counts months, and M is a month, of 31 days each.
 _MONTH = timedelta(days=31)
-_UNITS = {
-    "ms": timedelta(milliseconds=1),
-    "s": timedelta(seconds=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-    "y": timedelta(days=365),
-    "m": timedelta(minutes=1),
-}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|[smhdwy])")
 _LEAST = timedelta(days=1)  # logstorage.MustOpenStorage: no period is shorter
 
 
@@ -126,7 +115,7 @@ class Checker:
         """As extra filter the sink's query cannot have pipes, which could add fields that no line has. Asked are no more fields than are looked for."""
         fields = ", ".join(f'"{name}"' for name in ("_time", "_stream_id", "request_id", "id", *ask.fields))
         parts = {"query": f"!aiqms_canary:* | fields {fields}", "extra_filters": self.sink.query, "limit": str(lines.SAMPLE)}
-        answer = await self._query(parts, now - RECENT, now + timedelta(days=1))
+        answer = await self._query(parts, now - lines.RECENT, now + timedelta(days=1))
         if answer.status == 400:
             return Sample(unreadable="sink.victoriaLogs.query is no LogsQL filter (answer 400): correct it; pipes are not allowed in it")
         return lines.sample(self._lines(answer), ask.fields)
@@ -168,11 +157,11 @@ def duration(value: str) -> timedelta | None:
 
 
 def _duration(value: str) -> timedelta:
-    if months := re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)M?", value):
+    if months := re.fullmatch(f"({NUMBER})M?", value):
         return float(months[1]) * _MONTH
-    if not re.fullmatch(f"(?:{_PART.pattern})+", value.lower()) or value.endswith("m"):
-        raise ValueError(value)
-    return sum((float(number) * _UNITS[unit] for number, unit in _PART.findall(value.lower())), timedelta())
+    if value.lower().endswith("m"):
+        raise ValueError("minutes are not taken, lest they are taken for months")
+    return period(value.lower())
 
 
 def _early(flags: Mapping[str, str]) -> str:
