@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.testbed.build import program
 from tests.testbed.processes import Component
@@ -51,6 +53,43 @@ def vlagent(store: str) -> Iterator[str]:
         ready = f"http://{HOST}:{port}/health"
         with _running(Component(name="vlagent", argv=(*argv, "-loggerLevel=WARN"), folder=Path(folder), ready=lambda: answers(ready))):
             yield f"http://{HOST}:{port}/insert/jsonline"
+
+
+@contextlib.contextmanager
+def loki(limits: Mapping[str, Any], *, compactor: Mapping[str, Any] | None = None, overrides: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """The endpoint of a Loki that keeps its tenants apart. limits: limits_config; overrides: by tenant. Raises ComponentFailed, with the end of its log."""
+    with tempfile.TemporaryDirectory(prefix="aiqms-logs-") as folder:
+        port = free_port()
+        Path(folder, "overrides.yaml").write_text(json.dumps({"overrides": dict(overrides or {})}))
+        Path(folder, "loki.yaml").write_text(json.dumps(_loki(folder, port, limits, compactor or {})))
+        argv = (str(program("loki")), f"-config.file={folder}/loki.yaml")
+        ready = f"http://{HOST}:{port}/ready"
+        with _running(Component(name="loki", argv=argv, folder=Path(folder), ready=lambda: answers(ready))):
+            yield f"http://{HOST}:{port}"
+
+
+def _loki(folder: str, port: int, limits: Mapping[str, Any], compactor: Mapping[str, Any]) -> dict[str, Any]:
+    files = {"chunks_directory": f"{folder}/chunks", "rules_directory": f"{folder}/rules"}
+    schema = {"from": "2024-01-01", "store": "tsdb", "object_store": "filesystem", "schema": "v13", "index": {"prefix": "index_", "period": "24h"}}
+    return {
+        "auth_enabled": True,
+        "analytics": {"reporting_enabled": False},
+        "server": {"http_listen_address": HOST, "http_listen_port": port, "grpc_listen_address": HOST, "grpc_listen_port": free_port(), "log_level": "error"},
+        "common": {
+            "path_prefix": folder,
+            "replication_factor": 1,
+            "instance_addr": HOST,
+            "ring": {"kvstore": {"store": "inmemory"}},
+            "storage": {"filesystem": files},
+        },
+        "ingester": {"lifecycler": {"min_ready_duration": "0s"}},
+        "frontend": {"scheduler_dns_lookup_period": "100ms"},
+        "frontend_worker": {"dns_lookup_duration": "100ms"},
+        "schema_config": {"configs": [schema]},
+        "runtime_config": {"file": f"{folder}/overrides.yaml"},
+        "compactor": {"retention_enabled": True, "delete_request_store": "filesystem", "working_directory": f"{folder}/compactor", **compactor},
+        "limits_config": {"deletion_mode": "disabled", **limits},
+    }
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ from aiqms.policy.logs import Delivery, Sample
 SAMPLE = 20  # lines of a stream that are looked at
 RECENT = timedelta(days=7)  # of which they are the last
 MARGIN = timedelta(days=1)  # a line dated that much younger than the period that is asked has to be there still
-POLLS = (0.2, 5.0)  # seconds between two looks for a canary: first, and at most; each pause is twice the one before
+# Seconds before the first look for a canary, for stores make lines readable about once a second; between two looks, each twice the one before; and at most.
+FIRST, POLLS = 1.2, (0.6, 5.0)
 GRACE = timedelta(seconds=5)  # an older line that is to be there may become readable that much later than the fresh one
 _SKEW = timedelta(seconds=1)  # what a store may round a line's date by
 _IDS = ("request_id", "_stream_id", "_time", "id")
@@ -68,6 +69,7 @@ async def read_back(sent: Sent, find: Find, within: timedelta, grace: timedelta 
     """
     clock = asyncio.get_running_loop().time
     began, pause, seconds = clock(), POLLS[0], -1.0
+    await asyncio.sleep(min(FIRST, within.total_seconds() / 2))
     while True:
         found = await find()
         passed = clock() - began
