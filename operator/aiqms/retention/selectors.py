@@ -50,7 +50,7 @@ def parse(text: str) -> Selector | None:
     inner = text.strip()
     if not (inner.startswith("{") and inner.endswith("}")):
         return None
-    found, at, inner = [], 0, inner[1:-1]
+    found, at, inner = [], 0, inner[1:-1].strip()
     while at < len(inner):
         one = _MATCHER.match(inner, at)
         if one is None or inner[one.end() : one.end() + 1] not in ("", ","):
