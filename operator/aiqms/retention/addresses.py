@@ -13,15 +13,18 @@ from aiqms.policy.logs import Trouble
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Where clouds tell a machine its secrets, outside the link-local range: Azure's wire server, Alibaba, Oracle, and AWS by IPv6 (each cloud's own pages).
-_METADATA = {ipaddress.ip_address(a) for a in ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in its last 32 bits
+# Where clouds tell a machine its secrets, outside the link-local range: Azure's wire server, Alibaba, Oracle, and by IPv6 AWS (the range of all its services
+# on a machine, that of pods' identities among them), Google, Oracle and Scaleway (each cloud's own pages).
+_METADATA = ("168.63.129.16/32", "100.100.100.200/32", "192.0.0.192/32", "fd00:ec2::/32", "fd20:ce::254/128", "fd00:c1::a9fe:a9fe/128", "fd00:42::42/128")
+_METADATA_NETWORKS = [ipaddress.ip_network(n) for n in _METADATA]
+# An IPv4 address in the last 32 bits: RFC 6052, RFC 8215 (as /96), and the form that RFC 4291 deprecates.
+_CARRIERS = [ipaddress.IPv6Network(n) for n in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")]
 
 
 def refused(address: str, *, spelled: str) -> str:
     """Why this address is never connected to; empty where it may be. spelled: the host as the endpoint has it, which alone may be this machine."""
     found = _plain(ipaddress.ip_address(address.partition("%")[0]))
-    if found in _METADATA or found.is_link_local:
+    if found.is_link_local or any(found in network for network in _METADATA_NETWORKS):
         return "a link-local address, where clouds tell a machine its secrets"
     if found.is_multicast or found.is_unspecified:
         return "no address of one server"
@@ -34,7 +37,7 @@ def _plain(address: Address) -> Address:
     """What an IPv6 address stands for that carries an IPv4 address."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    if address in _NAT64:
+    if int(address) > 1 and any(address in network for network in _CARRIERS):  # 0 and 1 are IPv6's own
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
 

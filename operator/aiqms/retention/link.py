@@ -7,6 +7,7 @@ import base64
 import contextlib
 import ipaddress
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,15 +63,16 @@ class Link:
                 async with sent as response:
                     return await self._answer(response)
         except TimeoutError as error:
-            raise self._trouble(
-                Reason.SINK_UNREACHABLE, f"did not answer within {self.patience:g} s: correct the sink's endpoint, or let the operator reach it"
-            ) from error
+            raise self._unreachable(f"did not answer within {self.patience:g} s") from error
+        except (aiohttp.InvalidURL, UnicodeError) as error:
+            raise self._unreachable("names no server") from error
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError) as error:
             raise self._trouble(Reason.SINK_NOT_TRUSTED, f"{_certificate(error)}: name its authority in the sink's ca, or mend the certificate") from error
         except aiohttp.ClientConnectorError as error:
-            why = error.os_error.strerror or type(error).__name__
-            raise self._trouble(Reason.SINK_UNREACHABLE, f"cannot be reached ({why}): correct the sink's endpoint, or let the operator reach it") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._unreachable(f"cannot be reached ({error.os_error.strerror or type(error).__name__})") from error
+        except (aiohttp.ServerDisconnectedError, OSError) as error:
+            raise self._unreachable("closed the connection") from error
+        except (aiohttp.ClientError, ValueError) as error:
             raise self._trouble(Reason.ANSWER_UNREADABLE, f"did not answer as HTTP asks ({type(error).__name__}): {_REALLY}") from error
 
     @property
@@ -115,6 +117,9 @@ class Link:
     def _trouble(self, reason: Reason, what: str) -> Trouble:
         return Trouble(reason, f"{self.endpoint} {what}")
 
+    def _unreachable(self, what: str) -> Trouble:
+        return self._trouble(Reason.SINK_UNREACHABLE, f"{what}: correct the sink's endpoint, or let the operator reach it")
+
     def refusal(self, answer: Answer, what: str) -> Trouble:
         """What to raise for a status that is no good answer. what: was asked, in words such as `its retention (GET /flags)`."""
         if answer.status in (401, 403):
@@ -141,11 +146,18 @@ class Link:
         if not self.credentials:
             return {}
         if token := self.credentials.get("token"):
-            return {"Authorization": f"Bearer {token.strip()}"}
+            return {"Authorization": f"Bearer {_token(token)}"}
         if "username" in self.credentials and "password" in self.credentials:
             pair = f"{self.credentials['username']}:{self.credentials['password']}"
             return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         raise Trouble(Reason.CREDENTIALS_UNREADABLE, "the Secret that the sink names has neither token nor username and password")
+
+
+def _token(token: str) -> str:
+    """Without the end of line that files have."""
+    if re.fullmatch("[!-~]+", token.strip()) is None:
+        raise Trouble(Reason.CREDENTIALS_UNREADABLE, "the token of the Secret that the sink names has characters that no header may have")
+    return token.strip()
 
 
 def _certificate(error: Exception) -> str:
