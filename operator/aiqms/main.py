@@ -25,12 +25,13 @@ from aiqms.cluster.lease import Lease, Succession
 from aiqms.cluster.probe import dial
 from aiqms.controllers import handlers
 from aiqms.controllers.apply import Applier
+from aiqms.controllers.logs import Logs
 from aiqms.controllers.network import Networks, Probing
 from aiqms.controllers.queue import Queue
 from aiqms.controllers.reconcile import Reconciler
 
 log = logging.getLogger("aiqms")
-LEASE = "aiqms-operator"
+LEASE = ACCOUNT = "aiqms-operator"
 
 
 @dataclass
@@ -104,14 +105,15 @@ class Operator:
         reader = InputReader(self.client, self.caches)
         applier = Applier(self.client, self.caches, reader, epoch, self.settings.identity)
         probing = Probing(dial(self.settings.network_probe) if self.settings.network_probe else None, self._everything)
-        reconciler = Reconciler(self.caches, self.queue, reader, applier, Networks(self.client, self.caches, probing))
+        logs = Logs(self.client, (self.settings.namespace, ACCOUNT), self.queue.add)
+        reconciler = Reconciler(self.caches, self.queue, reader, applier, Networks(self.client, self.caches, probing), logs)
         self._everything()
         workers = [asyncio.create_task(w) for w in (self.lease.keep(), probing.run(), *(reconciler.work() for _ in range(self.settings.workers)))]
         try:
             await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.leading = False
-            await _cancelled(workers)
+            await _cancelled([*workers, *logs.tasks()])
         for worker in workers:
             if not worker.cancelled() and (error := worker.exception()):
                 raise error

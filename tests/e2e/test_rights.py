@@ -73,7 +73,14 @@ def objects(place: str) -> Iterator[Json]:
     yield {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"selector": {"matchLabels": {"app": "scoring"}}, "template": template}}
     said = {"intendedPurpose": "Score applications", "riskClass": "High", "role": "Provider", "owner": {"name": "Lending", "contact": "lending@bank.example"}}
     workloads = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "scoring"}]
-    yield {"apiVersion": API, "kind": "AIModelDeployment", "metadata": meta, "spec": said | {"model": MODEL, "workloads": workloads}}
+    size = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    volume = size | {"capacity": {"storage": "1Gi"}, "hostPath": {"path": "/none"}, "persistentVolumeReclaimPolicy": "Retain"}
+    yield {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": place}, "spec": volume}
+    claim = size | {"resources": {"requests": {"storage": "1Gi"}}, "volumeName": place}
+    yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": claim}
+    logging = {"streams": [{"name": "inference", "sink": {"persistentVolumeClaim": {"claimName": "scoring"}}}]}
+    spec = said | {"model": MODEL, "workloads": workloads, "logging": logging}
+    yield {"apiVersion": API, "kind": "AIModelDeployment", "metadata": meta, "spec": spec}
 
 
 def procedure(place: str) -> Json:
@@ -81,6 +88,7 @@ def procedure(place: str) -> Json:
     approvals = {"roles": [{"role": "model-owner", "validFor": "90d"}]}
     spec = {"title": "Rights", "revision": 1, "owner": "Quality", "appliesTo": {"namespaces": [place]}, "approvals": approvals}
     spec |= {"onLapse": {"action": "Stop"}, "stop": {"roles": ["model-owner"]}, "access": {"network": "Clients", "networkUnverified": "Warned"}}
+    spec |= {"logging": {"streams": [{"name": "inference", "retention": "184d"}], "unverified": "Warned"}}
     return {"apiVersion": API, "kind": "QMSProcedure", "metadata": {"name": place}, "spec": spec}
 
 
@@ -140,6 +148,7 @@ def acted(cluster: Cluster, installed: Operator) -> Iterator[list[Json]]:
     installed.start()
     admin.delete("namespaces", name)
     admin.delete("qmsprocedures", name)
+    admin.delete("persistentvolumes", name)
     gateway_api.uninstall(admin)
 
 

@@ -17,6 +17,7 @@ from tests.testbed.api import Api, ApiError, Json
 from tests.testbed.build import BuildFailed, say
 from tests.testbed.cluster import Cluster, CommandFailed
 from tests.testbed.install import GATE, install
+from tests.testbed.logstores import HOST, free_port, victorialogs_at
 from tests.testbed.operator_process import Operator
 from tests.testbed.processes import ComponentFailed, started_in
 from tests.testbed.providers import NotOffered
@@ -27,6 +28,7 @@ NAME = "credit-scoring"
 EXAMPLE = "examples/lending"
 PEOPLE = (("alice", "model-owner"), ("bob", "risk-manager"), ("carol", "risk-manager"))
 RATIONALE = {"alice": "Scores the holdout as specified", "bob": "Residual risk accepted, RA-2026-31", "carol": "Fairness report of 12 Nov reviewed"}
+GRACE = "a week"  # as onLapse of examples/lending has it
 SECONDS = 30  # for anything that a cluster does by itself; it takes one or two
 
 # What to try next; a test runs it. mallory runs the namespace: each of hers is refused, and so is the administrator's.
@@ -63,6 +65,7 @@ class Story:
         self.the_model_changes()
         self.the_operator_is_killed()
         self.the_change_is_approved()
+        self.logs_have_to_be_kept()
         self.somebody_tries_another_way_in()
 
     def the_stage(self) -> None:
@@ -138,6 +141,30 @@ class Story:
         self.run(f"kubectl get aimd,pods -n {NAMESPACE}")
         self.say("Who decided what, as the auditor reads it. The first three no longer count: another model is the current one.")
         self.run(f"kubectl --context auditor get apr -n {NAMESPACE}")
+
+    def logs_have_to_be_kept(self) -> None:
+        """Where they lie, and not in a document."""
+        self.heading("The procedure asks for logs that are kept for six months; the store keeps them for thirty days")
+        port, folder = free_port(), self.cluster.provider.folder / "run"
+        here = f"s#http://victoria-logs.logging.svc:9428#http://{HOST}:{port}#"
+        store = victorialogs_at(port, folder, "-retentionPeriod=30d")
+        store.start()
+        store.wait()
+        self.say(
+            f"VictoriaLogs runs on this machine with -retentionPeriod=30d. Approvals go on counting (approvals.since), and pods that run go on for {GRACE}."
+        )
+        self.run(f"sed '{here}' {EXAMPLE}/logging/procedure.yaml | kubectl apply -f -")
+        self.run(f"sed '{here}' {EXAMPLE}/logging/deployment.yaml | kubectl --context ci apply -f -")
+        self.wait(lambda: self.control("logging/inference") == "RetentionTooShort", "the operator has asked the store")
+        self.run(f"kubectl qms explain {NAME} -n {NAMESPACE} --context bob | grep -E 'HELD|logging/'", code=1)
+        self.say("It is started anew with -retentionPeriod=200d:")
+        store.stop()
+        store = victorialogs_at(port, folder, "-retentionPeriod=200d")
+        store.start()
+        store.wait()
+        self.wait(lambda: self.control("logging/inference") == "LogsKept", "the operator has asked again, and read its canaries back, one of them 183 days old")
+        self.wait(lambda: self.stands(phase="Running", held=0, running=3), "the register says so")
+        self.run(f"kubectl qms explain {NAME} -n {NAMESPACE} --context bob | grep -E 'RUNNING|logging/|log stream'")
 
     def somebody_tries_another_way_in(self) -> None:
         """A client that is not named, a shell without the right, an image from elsewhere: by mallory, who runs the namespace."""

@@ -16,7 +16,7 @@ Status = Literal["True", "False", "Unknown"]
 class Type(StrEnum):
     """READY is about the current subject; kstatus reads RECONCILING and STALLED, which are present only while true.
 
-    SUPPLY_VERIFIED and ACCESS_ENFORCED sum up the controls of their family, while there is one: Unknown where one could not be looked at.
+    SUPPLY_VERIFIED, ACCESS_ENFORCED and LOGS_RETAINED sum up the controls of their family, while there is one: Unknown where one could not be looked at.
     """
 
     READY = "Ready"
@@ -26,6 +26,7 @@ class Type(StrEnum):
     EMERGENCY = "Emergency"
     SUPPLY_VERIFIED = "SupplyVerified"
     ACCESS_ENFORCED = "AccessEnforced"
+    LOGS_RETAINED = "LogsRetained"
 
 
 class Reason(StrEnum):
@@ -109,6 +110,25 @@ class Reason(StrEnum):
     ENFORCEMENT_VERIFIED = "EnforcementVerified"
     ENFORCEMENT_NOT_VERIFIED = "EnforcementNotVerified"
     ENFORCEMENT_MISSING = "EnforcementMissing"
+    # of logs
+    LOGS_KEPT = "LogsKept"
+    STREAM_UNREGISTERED = "StreamUnregistered"
+    ENDPOINT_NOT_ALLOWED = "EndpointNotAllowed"
+    RETENTION_TOO_SHORT = "RetentionTooShort"
+    RETENTION_MAY_END_EARLY = "RetentionMayEndEarly"
+    NOT_PROTECTED = "NotProtected"
+    CANARY_LOST = "CanaryLost"
+    FIELDS_MISSING = "FieldsMissing"
+    CHECK_PENDING = "CheckPending"
+    CHECK_TOO_OLD = "CheckTooOld"
+    NOT_VERIFIABLE = "NotVerifiable"
+    SINK_UNREACHABLE = "SinkUnreachable"
+    SINK_NOT_TRUSTED = "SinkNotTrusted"
+    ADDRESS_REFUSED = "AddressRefused"
+    CREDENTIALS_UNREADABLE = "CredentialsUnreadable"
+    CREDENTIALS_REFUSED = "CredentialsRefused"
+    ANSWER_UNREADABLE = "AnswerUnreadable"
+    BACKEND_UNKNOWN = "BackendUnknown"
     # of a record
     LIST_DIFFERS = "ListDiffers"
     COUNTED = "Counted"
@@ -213,6 +233,24 @@ MEANING: dict[Reason, str] = {
     Reason.ENFORCEMENT_VERIFIED: "A probe found that the cluster's network enforces NetworkPolicies.",
     Reason.ENFORCEMENT_NOT_VERIFIED: "Nobody could find out whether the cluster's network enforces NetworkPolicies; that is never assumed.",
     Reason.ENFORCEMENT_MISSING: "A probe reached what a NetworkPolicy shuts off: the cluster's network does not enforce NetworkPolicies.",
+    Reason.LOGS_KEPT: "The log store was asked, and keeps the stream as the procedure asks.",
+    Reason.STREAM_UNREGISTERED: "A procedure asks for a stream whose sink spec.logging.streams does not name.",
+    Reason.ENDPOINT_NOT_ALLOWED: "The sink's server is none that the procedure lets the operator ask (logging.endpoints).",
+    Reason.RETENTION_TOO_SHORT: "The log store keeps lines for a shorter time than the procedure asks.",
+    Reason.RETENTION_MAY_END_EARLY: "Something other than the period may end lines before their time: the message names the setting.",
+    Reason.NOT_PROTECTED: "Lines can be deleted before their time in a way that the procedure rules out.",
+    Reason.CANARY_LOST: "A line that was sent as a test could not be read back in time.",
+    Reason.FIELDS_MISSING: "Recent lines lack fields that the procedure requires.",
+    Reason.CHECK_PENDING: "The log store is being asked for the first time.",
+    Reason.CHECK_TOO_OLD: "The log store could not be asked for longer than the last good check counts (maxCheckAge).",
+    Reason.NOT_VERIFIABLE: "This kind of log store cannot prove what the procedure asks.",
+    Reason.SINK_UNREACHABLE: "The log store did not answer, or not in time.",
+    Reason.SINK_NOT_TRUSTED: "The log store's certificate is not one that the sink's ca, or the system, vouches for, or is another server's.",
+    Reason.ADDRESS_REFUSED: "The sink's name leads to an address that the operator never connects to, or its answer leads elsewhere.",
+    Reason.CREDENTIALS_UNREADABLE: "The Secret or ConfigMap that the sink names cannot be read, or lacks a key.",
+    Reason.CREDENTIALS_REFUSED: "The log store did not accept the credentials, or they do not allow what has to be asked.",
+    Reason.ANSWER_UNREADABLE: "What answered is not the log store that the sink says, or not in a form that can be read.",
+    Reason.BACKEND_UNKNOWN: "No backend of this name is installed with the operator.",
     Reason.COUNTED: "The record counts.",
     Reason.SUBJECT_UNKNOWN: "No subject with this fingerprint has been seen; the record counts when it appears.",
     Reason.SUBJECT_SUPERSEDED: "Another subject is the current one.",

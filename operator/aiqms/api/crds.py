@@ -105,6 +105,12 @@ DEPLOYMENT = Kind(
                 "apiVersion does not fit kind: apps/v1 for Deployment, StatefulSet, DaemonSet and ReplicaSet, batch/v1 for Job and CronJob, v1 for Pod",
             ),
         ),
+        "logging.streams[].sink": (
+            (
+                "[has(self.victoriaLogs), has(self.s3), has(self.loki), has(self.persistentVolumeClaim), has(self.other)].filter(given, given).size() == 1",
+                "a sink is one of victoriaLogs, s3, loki, persistentVolumeClaim and other: give one of them",
+            ),
+        ),
         "access.egress[]": (
             ("has(self.namespace) != has(self.cidr)", "a destination is pods by their namespace, or addresses by cidr: give one of the two"),
             ("!has(self.podSelector) || has(self.namespace)", "podSelector chooses among the pods of a namespace: leave it out beside cidr"),

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from aiqms.api.access import RegisteredAccess
+from aiqms.api.logging import LogSeen, RegisteredLogging
 from aiqms.api.values import Digest, Line, Message, Model, ObjectName, RoleName, Text, Timestamp, Uri, Word
 
 
@@ -111,6 +112,7 @@ class DeploymentSpec(Model):
         Field(min_length=1, max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["apiVersion", "kind", "name"]}),
     ]
     access: RegisteredAccess = RegisteredAccess()
+    logging: RegisteredLogging = RegisteredLogging()
     lifecycle: Lifecycle = Lifecycle.ACTIVE
 
 
@@ -274,6 +276,7 @@ class DeploymentStatus(Model):
     pods: PodCounts = PodCounts()
     endpoints: Annotated[list[EndpointSeen], Field(max_length=64)] = []
     reads: Reads = Reads()
+    logs: Annotated[list[LogSeen], Field(max_length=16)] = []
     conditions: Annotated[
         list[Condition], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})
     ] = []

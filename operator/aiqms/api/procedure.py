@@ -9,11 +9,12 @@ from pydantic import Field
 
 from aiqms.api.access import Access
 from aiqms.api.deployment import RiskClass, Role
+from aiqms.api.logging import Logging
 from aiqms.api.selectors import LabelSelector
 from aiqms.api.supply import Supply
 from aiqms.api.values import Digest, Duration, Line, Model, Namespace, Obligations, RoleName, RoleSet, Timestamp, Uri
 
-JUDGED = ("approvals", "onLapse", "onChange", "inputs", "stop", "emergency", "responsibilities", "supply", "access")  # change only with the revision
+JUDGED = ("approvals", "onLapse", "onChange", "inputs", "stop", "emergency", "responsibilities", "supply", "access", "logging")  # change only with the revision
 
 
 class Enforcement(StrEnum):
@@ -162,6 +163,7 @@ class ProcedureSpec(Model):
     emergency: Emergency | None = None
     supply: Supply | None = None
     access: Access | None = None
+    logging: Logging | None = None
     responsibilities: Annotated[
         list[Responsibility], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["duty"]})
     ] = []

@@ -17,7 +17,6 @@ from aiqms.gate.rules import OPERATOR_NAMESPACE
 SEEN = frozenset(("list", "watch"))
 READ = SEEN | {"get"}
 _AROUND = (
-    "persistentvolumeclaims",
     "services",
     "endpointslices.discovery.k8s.io",
     "ingresses.networking.k8s.io",
@@ -27,8 +26,9 @@ WRITE = ("create", "update", "patch", "delete", "deletecollection")
 _WORKLOADS = ("deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps", "jobs.batch", "cronjobs.batch")
 OPERATORS: Final[dict[str, frozenset[str]]] = {  # as the chart's rbac/operator.yaml; a test compares
     **dict.fromkeys(("namespaces", *_WORKLOADS, f"qmsprocedures.{GROUP}", f"aimodeldeployments.{GROUP}"), SEEN),
-    **dict.fromkeys(("configmaps", "resourceclaims.resource.k8s.io", "resourceclaimtemplates.resource.k8s.io"), READ),
+    **dict.fromkeys(("configmaps", "persistentvolumeclaims", "resourceclaims.resource.k8s.io", "resourceclaimtemplates.resource.k8s.io"), READ),
     **dict.fromkeys(_AROUND, SEEN),
+    "persistentvolumes": frozenset(("get",)),
     "pods": SEEN | {"patch", "delete"},
     f"aimodeldeployments/status.{GROUP}": frozenset(("patch",)),
     f"approvalrecords.{GROUP}": SEEN | {"patch"},

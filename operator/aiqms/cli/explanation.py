@@ -18,7 +18,8 @@ from aiqms.policy.words import plural, short
 _LOOK = f"kubectl get deployment aiqms-operator -n {OPERATOR_NAMESPACE}"
 BLOCKS = (Result.FAIL, Result.ERROR)
 _END = "pods that run are stopped at"  # in a condition's message
-_GOOD = ("Ready", "Approved", "SupplyVerified", "AccessEnforced")  # conditions that are good while True; all others are there only while something is wrong
+# Conditions that are good while True; all others are there only while something is wrong.
+_GOOD = ("Ready", "Approved", "SupplyVerified", "AccessEnforced", "LogsRetained")
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def explain(facts: Facts) -> Explanation:
             *_judged_by(status),
             *_reached(status.get("endpoints") or []),
             *_reads(status.get("reads") or {}),
+            *_logged(status.get("logs") or []),
             *_pods(status),
         ),
     )
@@ -220,6 +222,20 @@ def _reads(reads: Json) -> list[str]:
 def _kept(volume: Json) -> str:
     named = f"{volume['kind']} {volume.get('claim', '')}".strip()
     return f"{named}, StorageClass {volume['storageClass']}" if volume.get("storageClass") else named
+
+
+def _logged(logs: Iterable[Json]) -> list[str]:
+    """Which store was asked about which stream, what it answered, and when at the latest."""
+    return [f"log stream {log['stream']}: {_store(log)}" for log in logs]
+
+
+def _store(log: Json) -> str:
+    where = f"{log.get('backend') or 'a store'} at {log['endpoint']}" if log.get("endpoint") else log.get("backend") or "a store"
+    kept = [f"keeps it for {log['kept']}"] if log.get("kept") else ["proves no period"]
+    shown = [f"protection {log['protection']}"] if log.get("protection", "None") != "None" else []
+    came = [f"a canary came back on {instant(log['deliveredAt'])} or later, sent {log['route']}"] if log.get("deliveredAt") else []
+    asked = [f"answered on {instant(log['provenAt'])} or later"] if log.get("provenAt") else []
+    return f"{where} {', '.join([*kept, *shown, *asked, *came])}"
 
 
 def _unseen(facts: Facts) -> Explanation:

@@ -25,7 +25,9 @@ from aiqms.gate.policies.advise import ROLLOUTS
 from aiqms.gate.rules import ALWAYS_EXEMPT, EDITORS, GATE, GOVERNED, LABEL, MODEL, SUBJECT, Rules
 from aiqms.gate.workload import BY_KIND, pod_of
 from aiqms.policy.binding import tie
+from aiqms.policy.facts import Procedure
 from aiqms.policy.procedures import applies
+from aiqms.policy.sinks import refused
 from aiqms.policy.supply import uri_refused
 
 Path = tuple[Step, ...]
@@ -329,6 +331,19 @@ def supplied(find: Callable[[Asked], Iterator[Place]]) -> Callable[[Linted], Ite
     return rule
 
 
+def logs(lint: Linted) -> Iterator[Found]:
+    for entry in lint.register:
+        for name, spec in _applying(lint, entry) or []:
+            known = {r.name: (i, r) for i, r in enumerate(wrong(entry)[0].logging.streams)}
+            for stream in spec.logging.streams if spec.logging else []:
+                if stream.name not in known:
+                    message = f"QMSProcedure {name} asks for log stream {stream.name}, and nobody knows where it lies: name its sink"
+                    yield entry, ("spec", "logging", "streams"), message
+                elif server := refused(known[stream.name][1], Procedure(name, spec)):
+                    message = f"{server} is no server that logging.endpoints of QMSProcedure {name} allows, so it will not be asked: name one that it allows"
+                    yield entry, ("spec", "logging", "streams", known[stream.name][0]), message
+
+
 def _asked(lint: Linted, work: Work) -> Iterator[Asked]:
     entry = lint.entry(work.namespace, work.label)
     found = asking(_applying(lint, entry) or []) if entry else []
@@ -422,6 +437,7 @@ RULES: tuple[Rule, ...] = (
     Rule("pinned-images", "an image that is not pinned by digest, where a procedure that applies asks for it", supplied(unpinned)),
     Rule("registries", "an image from a registry that a procedure that applies does not allow", supplied(elsewhere)),
     Rule("pull-secrets", "an image pull secret that a procedure that applies does not allow", supplied(strange_secrets)),
+    Rule("logs", "a register entry without the sink of a log stream that a procedure asks for, or with one at a server that this does not allow", logs),
     Rule("schema", "a register entry or procedure that the API server would refuse", schema),
     Rule("template", "a pod template that Kubernetes would refuse", template),
     Rule("given-twice", "an object that is given twice: the last one counts, as with kubectl apply", given_twice),

@@ -8,7 +8,23 @@ from typing import NoReturn
 
 import typer
 
-from aiqms.cli import approve, completion, diff, doctor, emergency, explain, fingerprint, lint, pending, review_access, status, stop, who_can, withdraw
+from aiqms.cli import (
+    approve,
+    check_logs,
+    completion,
+    diff,
+    doctor,
+    emergency,
+    explain,
+    fingerprint,
+    lint,
+    pending,
+    review_access,
+    status,
+    stop,
+    who_can,
+    withdraw,
+)
 from aiqms.cli.connection import CannotAsk
 from aiqms.cli.manifests import OfflineError
 from aiqms.cli.terminal import Declined, Exit, NotDone, plain
@@ -43,6 +59,7 @@ app.command(name="fingerprint", short_help="What manifests will be approved as, 
 app.command(name="lint", short_help="What the gate will make of manifests, offline.", help=lint.HELP)(lint.command)
 app.command(name="review-access", short_help="Confirm who can do what.", help=review_access.HELP)(review_access.command)
 app.command(name="who-can", short_help="Who can do what, and which binding gives it.", help=who_can.HELP)(who_can.command)
+app.command(name="check-logs", short_help="Ask the log stores now.", help=check_logs.HELP)(check_logs.command)
 app.command(name="doctor", short_help="Is the gate really on?", help=doctor.HELP)(doctor.command)
 app.command(name="completion", short_help="Print the program that completes these commands at Tab.", help=completion.HELP)(completion.command)
 

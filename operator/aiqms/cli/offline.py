@@ -89,12 +89,18 @@ def subjects(manifests: Manifests, rules: Rules) -> dict[tuple[str, str], Subjec
 def one(manifests: Manifests, deployment: Json, rules: Rules) -> Subject:
     """The subject of one AIModelDeployment. Raises OfflineError where the manifests do not tell."""
     namespace, name = manifests.place(deployment), deployment["metadata"]["name"]
-    spec = _parsed(DeploymentSpec, deployment, f"{DEPLOYMENT.kind} {name}")
-    procedures = [p for p in map(_procedure, manifests.of_kind(PROCEDURE.kind)) if _applies(manifests, p, spec, namespace)]
+    spec, procedures = registered(manifests, deployment)
     workloads = [_workload(manifests, ref, namespace, name, rules) for ref in spec.workloads]
     made = subject(spec, workloads=workloads, procedures=procedures)
     assert made, "every workload was found"
     return made
+
+
+def registered(manifests: Manifests, deployment: Json) -> tuple[DeploymentSpec, list[Procedure]]:
+    """A register entry, and the procedures that apply to it. Raises OfflineError where the manifests do not tell."""
+    spec = _parsed(DeploymentSpec, deployment, f"{DEPLOYMENT.kind} {deployment['metadata']['name']}")
+    found = map(_procedure, manifests.of_kind(PROCEDURE.kind))
+    return spec, [p for p in found if _applies(manifests, p, spec, manifests.place(deployment))]
 
 
 def _parsed(model: type[M], obj: Json, what: str) -> M:

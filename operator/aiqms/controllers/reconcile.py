@@ -18,6 +18,7 @@ from aiqms.cluster.inputs import InputReader
 from aiqms.controllers.apply import Applier, Changed, Deposed
 from aiqms.controllers.deciding import Undecided, decided
 from aiqms.controllers.gather import Gathered, gather
+from aiqms.controllers.logs import Logs
 from aiqms.controllers.network import Networks, NotWritten
 from aiqms.controllers.queue import Queue
 from aiqms.policy.facts import Decision
@@ -35,6 +36,7 @@ class Reconciler:
     reader: InputReader
     applier: Applier
     networks: Networks
+    logs: Logs
 
     async def work(self) -> None:
         """One worker: until cancelled, or until another leader is found to have taken over (raises Deposed)."""
@@ -65,6 +67,7 @@ class Reconciler:
         """Makes the namespace what its facts say, and asks to be woken when time alone changes something, also where a write then fails."""
         facts = await gather(namespace, self.caches, self.reader)
         if facts is None:
+            self.logs.forget(namespace)
             self.queue.wake(namespace, None)
             return
         now = datetime.now(UTC).replace(microsecond=0)  # the API server's times are whole seconds
@@ -72,6 +75,7 @@ class Reconciler:
             await self._opened(namespace, facts, now)
             return
         facts, unwritten = await self.networks.settle(namespace, facts, now)
+        facts = self.logs.settle(namespace, facts)
         found = decided(namespace, facts, now)
         self.queue.wake(namespace, found.wake)
         await self.applier.apply(namespace, found.facts, found.decisions, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiqms.policy import accountability, checks, endpoints, identity, network, older, rights, storage, supply
+from aiqms.policy import accountability, checks, endpoints, identity, network, older, retention, rights, storage, supply
 from aiqms.policy.checks import Check, Facts, Row
 
 CHAIN: list[Check] = [
@@ -25,6 +25,7 @@ CHAIN: list[Check] = [
     storage.storage,
     endpoints.endpoints,
     endpoints.tls,
+    retention.streams,
     accountability.emergency,
     accountability.editors,
     rights.editors,

@@ -13,6 +13,7 @@ from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Lifecycle, Ph
 from aiqms.api.procedure import Enforcement, SecretInputs
 from aiqms.api.record import Decision as What
 from aiqms.api.values import FOREVER, duration
+from aiqms.policy import retention
 from aiqms.policy.approvals import Quorum, Records, quorum, sifted, until
 from aiqms.policy.chain import judged, shown
 from aiqms.policy.checks import TERMS, Facts, Row
@@ -247,6 +248,7 @@ def _wake(given: Input, entries: Sequence[Kept], orphan: Orphan | None, at: Stan
     ends = [end for k in entries for end in (k.entry.valid_until, k.stop, *_notices(k.entry.valid_until))]
     ends += [end for g in at.glass for end in (g.until, g.due)]
     ends += turns(given)
+    ends += retention.turns(given)
     ends += due_times(given, at.records)
     reviews = [p.spec.review_by for p in given.procedures if isinstance(p, Procedure)]
     asked = [(fingerprint, q.term) for fingerprint, each in at.quorums.items() for q in each]

@@ -13,6 +13,7 @@ from aiqms.api.procedure import ProcedureSpec
 from aiqms.api.record import Decision as What
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
+from aiqms.policy.logs import Checked
 from aiqms.policy.networks import Network
 from aiqms.policy.rbac import Given, Rule, Subject
 from aiqms.policy.surroundings import Surroundings
@@ -147,7 +148,7 @@ class Input:
     elsewhere: procedures that do not apply now, and under which somebody stopped it or broke its glass.
     editors: who changed the register entry's spec since it was last approved, as admission noted it; an empty name for somebody unknown; none: no note.
     around: what the pods run as and read, and what leads to them.
-    reach: None where nobody looked at RBAC.
+    reach: None where nobody looked at RBAC. logs: by stream, what its sink was seen to do.
     """
 
     namespace: str
@@ -170,6 +171,7 @@ class Input:
     pull_secrets: PullSecrets = field(default_factory=PullSecrets)
     network: Network = field(default_factory=Network)
     reach: Reach | None = None
+    logs: Mapping[str, Checked] = field(default_factory=dict)
     before: DeploymentStatus = field(default_factory=DeploymentStatus)
 
     @property

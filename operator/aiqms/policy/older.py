@@ -20,6 +20,7 @@ from aiqms.policy.endpoints import ENDPOINTS, TLS, registered
 from aiqms.policy.identity import IDENTITY, unlike
 from aiqms.policy.images import allowed, images
 from aiqms.policy.network import ENFORCED, NETWORK, overdue
+from aiqms.policy.retention import FAMILY
 from aiqms.policy.rights import EDITORS, REVIEW, RIGHTS, listed
 from aiqms.policy.storage import STORAGE, stray
 from aiqms.policy.supply import uri_refused
@@ -41,6 +42,8 @@ def _around_all(facts: Facts, of: Row) -> bool:
     match of.control.id:
         case id_ if id_ in (ENFORCED, EDITORS, REVIEW):
             return True
+        case id_ if id_.startswith(FAMILY):
+            return reason != Reason.CHECK_PENDING  # a first check that is under way says nothing of what runs
         case id_ if id_ == NETWORK:
             opened = reason in (Reason.NETWORK_POLICY_OPENS_MORE, Reason.NETWORK_POLICY_NOT_COMPARED, Reason.NETWORK_POLICY_CONTESTED)
             return opened or (reason == Reason.NETWORK_POLICY_MISSING and overdue(facts.given.network, facts.now))

@@ -26,6 +26,7 @@ from aiqms.api.deployment import (
 from aiqms.api.procedure import JUDGED, RequiredRole
 from aiqms.api.record import Decision
 from aiqms.api.values import FOREVER, duration
+from aiqms.policy import retention
 from aiqms.policy.accountability import AUTHOR
 from aiqms.policy.approvals import Quorum
 from aiqms.policy.checks import Facts, Row
@@ -56,8 +57,15 @@ _WORST_FIRST = (Result.FAIL, Result.ERROR, Result.SKIP, Result.WARN, Result.PASS
 _SAYS: dict[Result, Status] = {Result.FAIL: "False", Result.ERROR: "Unknown", Result.SKIP: "Unknown"}
 _STALLED |= {Reason.IDENTITY_SHARED, Reason.TOKEN_MOUNTED, Reason.STORAGE_NOT_ALLOWED, Reason.ENDPOINT_UNREGISTERED, Reason.TLS_MISSING}
 _STALLED |= {Reason.EDITOR_UNEXPECTED, Reason.RIGHTS_BEYOND, Reason.ENFORCEMENT_NOT_VERIFIED}
-_UNSURE = {Reason.ENFORCEMENT_NOT_VERIFIED, Reason.NETWORK_POLICY_RESTORED}  # warnings that leave open whether what is asked holds
-_FAMILIES = ((Type.SUPPLY_VERIFIED, "supply/"), (Type.ACCESS_ENFORCED, "access/"))
+_STALLED |= {Reason.STREAM_UNREGISTERED, Reason.ENDPOINT_NOT_ALLOWED, Reason.RETENTION_TOO_SHORT, Reason.RETENTION_MAY_END_EARLY, Reason.NOT_PROTECTED}
+_STALLED |= {Reason.FIELDS_MISSING, Reason.NOT_VERIFIABLE}
+_UNSURE = {
+    Reason.ENFORCEMENT_NOT_VERIFIED,
+    Reason.NETWORK_POLICY_RESTORED,
+    Reason.NOT_VERIFIABLE,
+    Reason.CHECK_PENDING,
+}  # warnings that leave open whether what is asked holds
+_FAMILIES = ((Type.SUPPLY_VERIFIED, "supply/"), (Type.ACCESS_ENFORCED, "access/"), (Type.LOGS_RETAINED, retention.FAMILY))
 
 
 def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> DeploymentStatus:
@@ -79,6 +87,7 @@ def status(facts: Facts, rows: Sequence[Row], entries: Sequence[Kept]) -> Deploy
         pods=pod_counts(facts.given),
         endpoints=listed(facts),
         reads=reads(facts),
+        logs=retention.seen(facts),
         conditions=conditions.merged(said, before=facts.given.before.conditions, generation=facts.given.generation, now=facts.now),
     )
 

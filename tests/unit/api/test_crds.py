@@ -21,6 +21,8 @@ BY_NAME = {k.kind: k for k in KINDS}
 # Pod templates: as long as pods, which the API server bounds by what it takes in one request.
 UNBOUNDED = {"Clearance": {"spec.deployments{}[].template"}}
 
+SERVERS = {"victoriaLogs": ["endpoint"], "s3": ["endpoint", "bucket"], "loki": ["endpoint", "selector"], "other": ["backend", "endpoint"]}
+SINKS = SERVERS | {"persistentVolumeClaim": ["claimName"]}
 REQUIRED = {
     "QMSProcedure": {
         "": ["spec"],
@@ -41,6 +43,9 @@ REQUIRED = {
         "spec.supply.obligations[]": ["framework", "id"],
         "spec.access.monitoring[]": ["namespace"],
         "spec.access.monitoring[].podSelector.matchExpressions[]": ["key", "operator"],
+        "spec.logging": ["streams"],
+        "spec.logging.streams[]": ["name", "retention"],
+        "spec.logging.obligations[]": ["framework", "id"],
     },
     "AIModelDeployment": {
         "": ["spec"],
@@ -53,6 +58,10 @@ REQUIRED = {
         "spec.access.clients[]": ["namespace"],
         "spec.access.clients[].podSelector.matchExpressions[]": ["key", "operator"],
         "spec.access.egress[].podSelector.matchExpressions[]": ["key", "operator"],
+        "spec.logging.streams[]": ["name", "sink"],
+        **{f"spec.logging.streams[].sink.{kind}": required for kind, required in SINKS.items()},
+        **{f"spec.logging.streams[].sink.{kind}.ca": ["configMapName"] for kind in SERVERS},
+        **{f"spec.logging.streams[].sink.{kind}.credentials": ["secretName"] for kind in SERVERS},
     },
     "ApprovalRecord": {"": ["spec"], "spec": ["deployment", "role", "decision"], "spec.approver": ["username"]},  # and subject, by a rule
     "Clearance": {"": ["spec"]},

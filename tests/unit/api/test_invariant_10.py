@@ -17,8 +17,9 @@ from aiqms.policy.facts import Input, Procedure, PullSecrets
 from aiqms.policy.procedures import applies
 from aiqms.policy.rbac import Rbac
 from aiqms.policy.reach import access_list, list_digest, reach
+from aiqms.policy.sinks import wanted
 from aiqms.policy.surroundings import Leading, Surroundings, Uses, Volume
-from tests.unit.api import network_cases
+from tests.unit.api import logging_cases, network_cases
 from tests.unit.api.test_crds import schema, walked
 from tests.unit.policy.given import HEX, after, approve, change, day, given, pod, procedure, record, reject, spec, withdraw, workload
 from tests.unit.policy.grants import rbac
@@ -200,6 +201,7 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "responsibilities[].duty": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"duty": "DataGovernance"}])),
         "responsibilities[].role": of_procedure(responsibilities=([ANSWERS], [ANSWERS | {"role": "model-owner"}])),
         **network_cases.PROCEDURE,
+        **logging_cases.PROCEDURE,
     },
     "AIModelDeployment": {
         "intendedPurpose": of_deployment(intended_purpose=("score credit", "score mortgages")),
@@ -222,6 +224,7 @@ DECIDED: Mapping[str, Mapping[str, Case]] = {
         "access.endpoints[].namespace": of_endpoint(namespace="other"),
         "lifecycle": of_deployment(lifecycle=("Active", "Retired")),
         **network_cases.DEPLOYMENT,
+        **logging_cases.DEPLOYMENT,
     },
     "ApprovalRecord": {
         "deployment": of_record(withdraw("alice", "no-such"), record("Withdraw", "alice", "model-owner", 0, withdraws="no-such", deployment="other")),
@@ -307,6 +310,12 @@ def test_invariant_10_the_field_changes_which_procedures_apply(field: str) -> No
     assert [applies(each, spec=spec(), namespace="lending", labels={"a": "1"}) for each in to] == [True, False]
 
 
+@pytest.mark.parametrize("field", logging_cases.ASKING)
+def test_invariant_10_the_field_changes_what_log_stores_are_asked(field: str) -> None:
+    one, two = logging_cases.ASKING[field]
+    assert list(wanted(one)) != list(wanted(two))
+
+
 @pytest.mark.parametrize("kind", LISTED)
 def test_invariant_10_what_changes_nothing_is_listed(kind: str) -> None:
     columns = {path for _, _, path, _ in BY_NAME[kind].columns}
@@ -315,7 +324,7 @@ def test_invariant_10_what_changes_nothing_is_listed(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", LISTED)
 def test_invariant_10_every_field_is_accounted_for(kind: str) -> None:
-    applying = set(APPLYING) if kind == "QMSProcedure" else set()
+    applying = {*APPLYING, *logging_cases.ASKING} if kind == "QMSProcedure" else set()
     assert leaves(spec_of(kind)) == {*DECIDED[kind], *LISTED[kind], *applying}
 
 

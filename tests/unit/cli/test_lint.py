@@ -615,6 +615,27 @@ SUPPLY: dict[str, tuple[dict[str, str], list[Found]]] = {
 MORE |= SUPPLY
 
 
+def logged(endpoint: str = "", allowed: str = "https://*.bank.example") -> dict[str, str]:
+    """Good manifests under a procedure that asks for a log stream. endpoint: of its sink, none without one."""
+    asks = f"  logging: {{endpoints: ['{allowed}'], streams: [{{name: inference, retention: 184d}}]}}\n"
+    sink = f"  logging:\n    streams:\n    - {{name: inference, sink: {{victoriaLogs: {{endpoint: '{endpoint}'}}}}}}\n" if endpoint else ""
+    return GOOD | {"procedure.yaml": PROCEDURE + asks, "entry.yaml": ENTRY + sink}
+
+
+LOGS: dict[str, tuple[dict[str, str], list[Found]]] = {
+    "a log stream whose sink is allowed": (logged("https://logs.bank.example"), []),
+    "a log stream without a sink": (
+        logged(), [("logs", "entry.yaml:4", "QMSProcedure high-risk asks for log stream inference, and nobody knows where it lies: name its sink")]
+    ),
+    "a log stream at a server that is not allowed": (
+        logged("https://evil.example"),
+        [("logs", "entry.yaml:14",
+          "https://evil.example is no server that logging.endpoints of QMSProcedure high-risk allows, so it will not be asked: name one that it allows")],
+    ),
+}  # fmt: skip
+MORE |= LOGS
+
+
 @pytest.mark.parametrize(("files", "found"), MORE.values(), ids=MORE)
 def test_manifests_of_their_own(files: dict[str, str], found: list[Found], tmp_path: pathlib.Path) -> None:
     said = [(rule, line, message.replace(str(tmp_path), "FOLDER")) for rule, line, message in linted(tmp_path, files)]

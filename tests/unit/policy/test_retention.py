@@ -1,0 +1,276 @@
+"""logging.streams: what is said of a stream, by what its sink was seen to do and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from aiqms.api.conditions import Reason
+from aiqms.api.logging import Protection
+from aiqms.policy.decide import decide
+from aiqms.policy.facts import Input
+from aiqms.policy.logs import FOREVER, Checked
+from aiqms.policy.retention import span
+from tests.unit.policy.given import after, change, cleared, day, workload
+from tests.unit.policy.sinks import DUTY, STREAM, ask, asking, checked, logged, proof, sample, sent_to
+
+TROUBLE = (Reason.SINK_UNREACHABLE, "https://logs.bank.example:9428 did not answer within 10 s")
+KEPT = "VictoriaLogs v1.51.1 keeps inference for 200d (-retentionPeriod=200d), at least 184d are asked; a canary came back, sent directly"
+MORE = "start it with -retentionPeriod=184d or more"
+IMMUTABLE = STREAM | {"protection": "Immutable"}
+OPTIONAL = STREAM | {"canary": "Optional"}
+FIELDS = STREAM | {"requiredFields": ["request_id", "subject"]}
+OF_FIELDS = ask(fields=("request_id", "subject"))
+OF_IMMUTABLE = ask(protection=Protection.IMMUTABLE)
+GONE = "a canary sent to VictoriaLogs v1.51.1 did not come back: it could not be read within 60 s"
+LOST = {"delivery": None, "lost": "it could not be read within 60 s"}
+
+
+def said(of: Input, at: float = 1.5) -> tuple[str, str, str]:
+    """Of the stream."""
+    (row,) = [c for c in decide(of, day(at)).status.controls if c.id == "logging/inference"]
+    return row.result, row.reason, row.message
+
+
+CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
+    "kept for longer than is asked": (logged(), ("Pass", "LogsKept", KEPT)),
+    "kept without end": (
+        logged(seen=checked(proof(kept=FOREVER, setting="no rule"))),
+        ("Pass", "LogsKept", KEPT.replace("for 200d (-retentionPeriod=200d)", "without end (no rule)")),
+    ),
+    "kept for exactly the period": (
+        logged(seen=checked(proof(kept=timedelta(days=184), setting="-retentionPeriod=184d"))),
+        ("Pass", "LogsKept", KEPT.replace("200d", "184d")),
+    ),
+    "kept for a second less": (
+        logged(seen=checked(proof(kept=timedelta(days=184, seconds=-1), setting="x"))),
+        ("Fail", "RetentionTooShort", f"VictoriaLogs v1.51.1 keeps inference for 15897599s (x), and 184d are asked: {MORE}"),
+    ),
+    "kept for a month, which is no six of them": (
+        logged(seen=checked(proof(kept=timedelta(days=30), setting="-retentionPeriod=30d"))),
+        ("Fail", "RetentionTooShort", f"VictoriaLogs v1.51.1 keeps inference for 30d (-retentionPeriod=30d), and 184d are asked: {MORE}"),
+    ),
+    "an old line was dropped, whatever the setting says": (
+        logged(seen=checked(proof(delivery=replace(proof().delivery, aged=False)))),  # type: ignore[type-var]
+        (
+            "Fail",
+            "RetentionTooShort",
+            f"VictoriaLogs v1.51.1 dropped a line dated 183d ago, whatever it says (-retentionPeriod=200d), and 184d are asked: {MORE}",
+        ),
+    ),
+    "an older line was dropped than this stream has to be kept": (
+        logged(asking(STREAM | {"retention": "30d"}), seen=checked(proof(delivery=replace(proof().delivery, aged=False)))),  # type: ignore[type-var]
+        ("Pass", "LogsKept", KEPT.replace("184d are", "30d are")),
+    ),
+    "a full disk ends lines early": (
+        logged(seen=checked(proof(early="-retention.maxDiskSpaceUsageBytes=1GB: set it to 0"))),
+        ("Fail", "RetentionMayEndEarly", "VictoriaLogs v1.51.1: -retention.maxDiskSpaceUsageBytes=1GB: set it to 0"),
+    ),
+    "not protected as asked": (
+        logged(asking(IMMUTABLE), seen=checked(proof(protection=Protection.DELETABLE, unprotected="use s3 with Object Lock"), of=OF_IMMUTABLE)),
+        ("Fail", "NotProtected", "Immutable protection is asked, and VictoriaLogs v1.51.1 shows Deletable: use s3 with Object Lock"),
+    ),
+    "protected as asked": (
+        logged(asking(IMMUTABLE), seen=checked(proof(protection=Protection.IMMUTABLE, shown="a deletion was refused"), of=OF_IMMUTABLE)),
+        ("Pass", "LogsKept", KEPT.replace("; a canary", "; protection Immutable: a deletion was refused; a canary")),
+    ),
+    "fields are missing": (
+        logged(asking(FIELDS), seen=checked(proof(sample=sample(("r-17", ("subject",)), ("r-18", ("subject", "request_id")))), of=OF_FIELDS)),
+        ("Fail", "FieldsMissing", "2 of 20 recent lines lack required fields: r-17 lacks subject; r-18 lacks subject and request_id; have the server log them"),
+    ),
+    "fields are missing that only another procedure asks for": (
+        logged(asking(FIELDS), seen=checked(proof(sample=sample(("r-17", ("model",)))), of=ask(fields=("model", "request_id", "subject")))),
+        ("Pass", "LogsKept", f"{KEPT}; recent lines have the required fields"),
+    ),
+    "no line was seen yet": (
+        logged(asking(FIELDS), seen=checked(proof(sample=sample(lines=0)), of=OF_FIELDS)),
+        ("Pass", "LogsKept", f"{KEPT}; no line of it was seen yet"),
+    ),
+    "fields cannot be seen": (
+        logged(asking(FIELDS), seen=checked(proof(sample=sample(unreadable="lines are no JSON")), of=OF_FIELDS)),
+        ("Error", "NotVerifiable", "not verified: the fields of its lines cannot be seen: lines are no JSON; or the procedure says logging.unverified: Warned"),
+    ),
+    "a store that proves no period": (
+        logged(seen=checked(proof(kept=None, setting="a volume", remedy="use a log store", delivery=None), came=None)),
+        (
+            "Error",
+            "NotVerifiable",
+            "not verified: VictoriaLogs v1.51.1 proves no period (a volume): use a log store; or the procedure says logging.unverified: Warned",
+        ),
+    ),
+    "a store that proves no period, which is a warning": (
+        logged(asking(unverified="Warned"), seen=checked(proof(kept=None, setting="a volume", remedy="use a log store", delivery=None), came=None)),
+        ("Warn", "NotVerifiable", "not verified: VictoriaLogs v1.51.1 proves no period (a volume): use a log store"),
+    ),
+    "the canary never came back": (logged(seen=checked(proof(**LOST), came=None)), ("Error", "CanaryLost", GONE)),
+    "the canary did not come back, and did a while ago": (
+        logged(seen=checked(proof(**LOST), at=1.4, came=1)),
+        ("Warn", "CanaryLost", f"{GONE}; the last one that did counts until 2027-01-03 00:00:00 UTC"),
+    ),
+    "the canary did not come back, and did too long ago": (logged(seen=checked(proof(**LOST), at=1.4, came=0.5)), ("Error", "CanaryLost", GONE)),
+    "an optional canary never came back": (logged(asking(OPTIONAL), seen=checked(proof(**LOST), came=None)), ("Warn", "CanaryLost", GONE)),
+    "it cannot be asked just now": (
+        logged(seen=checked(trouble=TROUBLE)),
+        ("Warn", "SinkUnreachable", f"{TROUBLE[1]}; what it answered last counts until 2027-01-03 00:00:00 UTC"),
+    ),
+    "it could not be asked for too long": (
+        logged(seen=checked(at=0.5, came=0.5, trouble=TROUBLE)),
+        ("Error", "CheckTooOld", f"the last answer is of 2027-01-01 12:00:00 UTC and counts for 24h; since then: {TROUBLE[1]}"),
+    ),
+    "no check ended for too long": (
+        logged(seen=checked(at=0.5, came=0.5)),
+        ("Error", "CheckTooOld", "the last answer is of 2027-01-01 12:00:00 UTC and counts for 24h; since then: no later check has ended"),
+    ),
+    "what it answered is bad, and it cannot be asked just now": (
+        logged(seen=checked(proof(kept=timedelta(days=30)), trouble=TROUBLE)),
+        ("Fail", "RetentionTooShort", f"VictoriaLogs v1.51.1 keeps inference for 30d (-retentionPeriod=200d), and 184d are asked: {MORE}"),
+    ),
+    "it never could be asked": (logged(seen=checked(None, came=None, trouble=TROUBLE)), ("Error", *TROUBLE)),
+    "it is being asked": (logged(seen=Checked()), ("Error", "CheckPending", "the log store is being asked for the first time")),
+    "it was asked for less": (
+        logged(seen=checked(of=ask(retention=timedelta(days=30)))),
+        ("Error", "CheckPending", "the log store is being asked for the first time"),
+    ),
+    "the stream has no sink": (
+        logged(logging={"streams": []}),
+        ("Fail", "StreamUnregistered", "nobody knows where stream inference lies: name its sink in spec.logging.streams"),
+    ),
+    "a server that the procedure does not allow": (
+        logged(logging=sent_to({"loki": {"endpoint": "https://evil.example", "selector": "{}"}})),
+        (
+            "Fail",
+            "EndpointNotAllowed",
+            "https://evil.example is no server that logging.endpoints of high-risk allows, so it is not asked: "
+            "name one that it allows, or have the platform team add it there",
+        ),
+    ),
+    "a collector that the procedure does not allow": (
+        logged(logging=sent_to(collector="https://evil.example")),
+        (
+            "Fail",
+            "EndpointNotAllowed",
+            "https://evil.example is no server that logging.endpoints of high-risk allows, so it is not asked: "
+            "name one that it allows, or have the platform team add it there",
+        ),
+    ),
+    "a namespace that is not governed": (
+        replace(logged(), governed=False),
+        ("Skip", "NamespaceNotGoverned", "the log store is asked once namespace lending is governed"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("of", "wanted"), CASES.values(), ids=CASES.keys())
+def test_what_is_said_of_a_stream(of: Input, wanted: tuple[str, str, str]) -> None:
+    assert said(of) == wanted
+
+
+@pytest.mark.parametrize(("of", "wanted"), CASES.values(), ids=CASES.keys())
+def test_invariant_7_only_what_passes_or_warns_clears(of: Input, wanted: tuple[str, str, str]) -> None:
+    assert bool(cleared(decide(of, day(1.5)), day(1.5))) == (wanted[0] in ("Pass", "Warn"))
+
+
+def test_each_procedure_is_judged_on_its_own() -> None:
+    of = logged(asking(), asking(STREAM | {"retention": "365d"}, name="stricter", obligations=[DUTY]), seen=checked(of=ask(retention=timedelta(days=365))))
+    found = [(c.procedure, c.result, c.obligations) for c in decide(of, day(1.5)).status.controls if c.id == "logging/inference"]
+    assert found == [("high-risk", "Pass", []), ("stricter", "Fail", ["eu-ai-act 19(1)"])]
+
+
+def test_a_condition_sums_the_streams_up() -> None:
+    (found,) = [c for c in decide(logged(seen=Checked()), day(1.5)).status.conditions if c.type == "LogsRetained"]
+    assert (found.status, found.reason) == ("Unknown", "CheckPending")
+
+
+class TestLapse:
+    """What was cleared with good logs."""
+
+    before = after(logged(), day(1.2))
+
+    def test_a_period_that_was_shortened_ends_the_clearance(self) -> None:
+        of = replace(self.before, logs={"inference": checked(proof(kept=timedelta(days=30)), at=1.4)})
+        assert cleared(decide(of, day(1.5)), day(1.5)) == []
+
+    def test_it_ends_what_was_approved_before_too(self) -> None:
+        waiting = change(self.before, workloads=[workload("v2")])
+        bad = replace(waiting, logs={"inference": checked(proof(kept=timedelta(days=30)), at=1.4)})
+        assert (cleared(decide(waiting, day(1.5)), day(1.5)), cleared(decide(bad, day(1.5)), day(1.5))) == (["v1"], [])
+
+    def test_a_first_check_under_way_ends_nothing_of_that(self) -> None:
+        before = after(logged(asking(STREAM | {"retention": "30d"})), day(1.2))
+        waiting = change(before, workloads=[workload("v2")], procedures=[asking(revision=2)])
+        assert cleared(decide(replace(waiting, logs={"inference": Checked(since=day(1.5))}), day(1.5)), day(1.5)) == ["v1"]
+
+    def test_a_short_outage_ends_nothing(self) -> None:
+        of = replace(self.before, logs={"inference": checked(trouble=TROUBLE)})
+        assert cleared(decide(of, day(1.5)), day(1.5)) == ["v1"]
+
+    def test_a_long_one_does(self) -> None:
+        of = replace(self.before, logs={"inference": checked(trouble=TROUBLE)})
+        assert cleared(decide(of, day(2.1)), day(2.1)) == []
+
+    def test_it_is_looked_at_again_then(self) -> None:
+        assert decide(self.before, day(1.6)).wake == day(2)
+
+    def test_another_process_goes_on_with_what_was_found(self) -> None:
+        of = replace(self.before, logs={"inference": Checked(since=day(1.3))})
+        assert (said(of), cleared(decide(of, day(1.5)), day(1.5))) == (("Pass", "LogsKept", KEPT), ["v1"])
+
+    def test_also_while_it_cannot_ask(self) -> None:
+        of = replace(self.before, logs={"inference": Checked(since=day(1.3), trouble=TROUBLE)})
+        assert said(of) == ("Warn", "SinkUnreachable", f"{TROUBLE[1]}; what it answered last counts until 2027-01-03 00:00:00 UTC")
+
+    def test_but_not_for_longer_than_it_counts(self) -> None:
+        of = replace(self.before, logs={"inference": Checked(since=day(1.3), trouble=TROUBLE)})
+        assert said(of, 2.1) == ("Error", "SinkUnreachable", TROUBLE[1])
+
+    def test_nor_for_another_sink(self) -> None:
+        of = logged(seen=Checked(), logging=sent_to({"victoriaLogs": {"endpoint": "https://other.bank.example:9428"}}))
+        assert said(replace(of, before=self.before.before))[:2] == ("Error", "CheckPending")
+
+    def test_nor_where_more_is_asked(self) -> None:
+        of = logged(asking(STREAM | {"retention": "200d"}, revision=2), seen=Checked())
+        assert said(replace(of, before=self.before.before))[:2] == ("Error", "CheckPending")
+
+    def test_a_first_check_under_way_is_no_lapse_for_a_minute_beyond_the_canarys_time(self) -> None:
+        of = replace(
+            after(logged(asking(STREAM | {"retention": "30d"})), day(1.2)), procedures=(asking(revision=2),), logs={"inference": Checked(since=day(1.5))}
+        )
+        minute = 1 / 1440
+        found = [said(of, at)[:2] for at in (1.5, 1.5 + 1.9 * minute, 1.5 + 2 * minute)]
+        assert found == [("Warn", "CheckPending"), ("Warn", "CheckPending"), ("Error", "CheckPending")]
+
+
+class TestInvariant9:
+    """What status keeps changes only when the facts do, or at half of the time that they count for."""
+
+    before = after(logged(), day(1.2))
+
+    def stored(self, at: float) -> object:
+        of = replace(self.before, logs={"inference": checked(at=at, came=at)})
+        (found,) = decide(of, day(at)).status.logs
+        return found.proven_at, found.delivered_at
+
+    def test_a_check_after_an_hour_writes_nothing(self) -> None:
+        of = replace(self.before, logs={"inference": checked(at=1.25, came=1.25)})
+        assert decide(of, day(1.25)).status == self.before.before
+
+    def test_one_after_half_a_day_writes_its_time(self) -> None:
+        assert [self.stored(at) for at in (1.49, 1.5)] == [(day(1), day(1)), (day(1.5), day(1.5))]
+
+    def test_it_is_looked_at_then(self) -> None:
+        assert decide(self.before, day(1.2)).wake == day(1.5)
+
+    def test_what_the_canary_took_is_no_change(self) -> None:
+        one, two = (checked(proof(delivery=replace(proof().delivery, seconds=s))) for s in (1.0, 2.0))  # type: ignore[type-var]
+        assert (one.says(), one.says() != checked(trouble=TROUBLE).says()) == (two.says(), True)
+
+
+@pytest.mark.parametrize(
+    ("length", "wanted"),
+    [(timedelta(days=184), "184d"), (timedelta(hours=36), "36h"), (timedelta(minutes=90), "90m"), (timedelta(seconds=61), "61s"), (FOREVER, "ever")],
+)
+def test_a_length_is_said_in_its_largest_whole_unit(length: timedelta, wanted: str) -> None:
+    assert span(length) == wanted
