@@ -94,7 +94,9 @@ def _deep(opening: bytes, closing: bytes, times: int = 100_000) -> bytes:
 
 # Of XML: each entity is ten of the one before, so that a careless parser makes gigabytes of it.
 _ENTITIES = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
-_BOMB = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e0 "{WORDS}">{_ENTITIES}]><a>&e11;</a>'.encode()
+_XML_BOMB = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e0 "{WORDS}">{_ENTITIES}]><a>&e11;</a>'.encode()
+# The same in YAML, as lists of the list before.
+_YAML_BOMB = "\n".join([f"e0: &e0 [{WORDS}]", *(f"e{n}: &e{n} [{', '.join([f'*e{n - 1}'] * 10)}]" for n in range(1, 12))]).encode()
 
 GARBAGE: Mapping[str, bytes] = {
     "nothing": b"",
@@ -107,7 +109,8 @@ GARBAGE: Mapping[str, bytes] = {
     "10 MB": WORDS.encode() * (10 * 1024 * 1024 // len(WORDS)),
     "deep JSON": _deep(b"[", b"]"),
     "deep XML": _deep(b"<a>", b"</a>"),
-    "an XML bomb": _BOMB,
+    "an XML bomb": _XML_BOMB,
+    "a YAML bomb": _YAML_BOMB,
 }
 
 
