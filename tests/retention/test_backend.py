@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aiqms.api.conditions import Reason
-from aiqms.api.logging import Loki, OtherSink, VictoriaLogs, VolumeClaim
+from aiqms.api.logging import Kind, Loki, OtherSink, VictoriaLogs, VolumeClaim
 from aiqms.policy.logs import Trouble
 from aiqms.retention import loki, victorialogs, volume
 from aiqms.retention.backend import Means, opened
@@ -17,7 +17,7 @@ MEANS = Means(Link("http://logs"))
 
 
 def test_each_sink_has_its_checker() -> None:
-    sinks = [VictoriaLogs(endpoint="http://logs"), Loki(endpoint="http://logs", selector='{app="x"}'), VolumeClaim(claim_name="logs")]
+    sinks: list[Kind] = [VictoriaLogs(endpoint="http://logs"), Loki(endpoint="http://logs", selector='{app="x"}'), VolumeClaim(claim_name="logs")]
     checkers = (victorialogs.Checker, loki.Checker, volume.Checker)
     assert [type(opened(sink, MEANS)) for sink in sinks] == list(checkers)
 
