@@ -137,6 +137,16 @@ OTHERS: Mapping[str, Mapping[str, Reply]] = {
         "/metrics": _text('vm_app_version{version="victoria-metrics-20260624", short_version="v1.148.0"} 1\nflag{name="retentionPeriod", value="400d"} 1\n'),
         "/insert": _text(""),
     },
+    "VictoriaTraces": {
+        "/": _text(f"unsupported path {WORDS}", 400),
+        "/flags": _text('-retentionPeriod="400d"\n'),
+        "/metrics": _text(
+            'vm_app_version{version="victoria-traces-20260624", short_version="v0.9.0"} 1\n'
+            'flag{name="retention.maxDiskSpaceUsageBytes", value="0"} 1\nflag{name="retentionPeriod", value="400d"} 1\n'
+        ),
+        "/insert": _text(""),
+        "/select": _text(""),
+    },
     "Loki": {
         "/": _text("404 page not found", 404),
         "/config": _text("compactor:\n  retention_enabled: true\nlimits_config:\n  retention_period: 400d\n"),
