@@ -130,6 +130,11 @@ CREATED: dict[str, tuple[str, Json, str]] = {
         {"workloads": [{"apiVersion": "apps/v1", "kind": "Job", "name": "scoring"}]},
         "one",
     ),
+    "a sink is one of victoriaLogs, s3, loki, persistentVolumeClaim and other: give one of them": (
+        "AIModelDeployment",
+        {"logging": {"streams": [{"name": "inference", "sink": {}}]}},
+        "one",
+    ),
     "a destination is pods by their namespace, or addresses by cidr: give one of the two": (
         "AIModelDeployment",
         {"access": {"egress": [{"namespace": "a", "cidr": "10.0.0.0/8"}]}},
@@ -161,7 +166,7 @@ CREATED: dict[str, tuple[str, Json, str]] = {
 }
 UPDATED: dict[str, tuple[str, Json]] = {
     "revision only rises: use a higher number than the stored one": ("QMSProcedure", {"revision": 1}),
-    "approvals, onLapse, onChange, inputs, stop, emergency, responsibilities, supply and access change only with a higher revision (see approvals.since)": (
+    f"{', '.join(JUDGED_FIELDS[:-1])} and {JUDGED_FIELDS[-1]} change only with a higher revision (see approvals.since)": (
         "QMSProcedure",
         {"approvals.roles": [{"role": "model-owner", "validFor": "900d"}]},
     ),
@@ -200,8 +205,8 @@ def test_a_rule_about_a_change_refuses_with_its_message(cluster: Cluster, stored
 @pytest.mark.parametrize("what", SELECTORS)
 def test_a_label_selector_that_kubernetes_would_refuse_is_refused(cluster: Cluster, place: str, where: str, what: str) -> None:
     (kind, spec), (selector, message) = WHERE[where], SELECTORS[what]
-    assert message in sent(cluster, manifest(kind, changed(SPECS[kind], _selecting(spec, selector)), place, "one"))
-    assert sent(cluster, manifest(kind, changed(SPECS[kind], _selecting(spec, {"matchLabels": {"aiqms.dev/a": "B-1_2.c"}})), place, "one")) == ""
+    assert message in sent(cluster, manifest(kind, changed(SPECS[kind], _selecting(spec, selector)), place, "selecting"))
+    assert sent(cluster, manifest(kind, changed(SPECS[kind], _selecting(spec, {"matchLabels": {"aiqms.dev/a": "B-1_2.c"}})), place, "selecting")) == ""
 
 
 def _selecting(at: Json, selector: Json) -> Json:
@@ -381,8 +386,8 @@ def test_a_missing_field_is_refused_and_named(cluster: Cluster, place: str, kind
 
 # What comes with later issues is no field yet: nothing is accepted and ignored.
 UNKNOWN = [
-    *(("QMSProcedure", f"{key}") for key in ("evidence", "changes", "access.mesh", "supply.sbom", "logging", "resources", "approvals.roles.0.people")),
-    *(("AIModelDeployment", key) for key in ("access.peers", "logging", "replicas", "model.sha", "workloads.0.namespace")),
+    *(("QMSProcedure", f"{key}") for key in ("evidence", "changes", "access.mesh", "supply.sbom", "logging.sink", "resources", "approvals.roles.0.people")),
+    *(("AIModelDeployment", key) for key in ("access.peers", "logging.endpoint", "replicas", "model.sha", "workloads.0.namespace")),
     *(("ApprovalRecord", key) for key in ("approved", "reviewer")),
 ]
 

@@ -16,10 +16,10 @@ from aiqms.cluster.inputs import SECRETS, InputReader
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, PodSeen, RecordSeen, WorkloadSeen
 from aiqms.controllers.surroundings import Around, around, surroundings
 from aiqms.gate.difference import differences
-from aiqms.policy.elsewhere import elsewhere
+from aiqms.policy.elsewhere import Others, elsewhere
 from aiqms.policy.facts import Broken, Elsewhere, Input, Origin, PodFacts, Procedure, PullSecrets, Reach, Record, WorkloadFacts
 from aiqms.policy.networks import Network
-from aiqms.policy.procedures import applies
+from aiqms.policy.procedures import applies, reaches
 from aiqms.policy.reach import reach
 from aiqms.policy.surroundings import Surroundings
 
@@ -157,8 +157,9 @@ def _elsewhere(view: _View, name: str, seen: DeploymentSeen, applying: Sequence[
     """Of an entry that cannot be read nobody knows which procedures apply, and every Stop role counts."""
     if isinstance(seen.spec, Broken):
         return ()
-    others = [p for p in view.everywhere if isinstance(p, Procedure) and p not in applying]
-    return elsewhere(others, view.records.get(name, ()), view.stored.deployments.get(name, ()), seen.status)
+    others = tuple(p for p in view.everywhere if isinstance(p, Procedure) and p not in applying)
+    near = frozenset(p.name for p in others if reaches(p.spec.applies_to, namespace=view.namespace, labels=view.labels))
+    return elsewhere(Others(others, near), view.records.get(name, ()), view.stored.deployments.get(name, ()), seen.status)
 
 
 def _around(view: _View, name: str, found: Mapping[Workload, WorkloadSeen | PodSeen | None]) -> Surroundings:

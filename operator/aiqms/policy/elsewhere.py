@@ -7,6 +7,7 @@ has to be reviewed as its own procedure says.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from aiqms.api.clearance import Entry
 from aiqms.api.deployment import DeploymentStatus
@@ -17,25 +18,33 @@ from aiqms.policy.facts import Elsewhere, Procedure, Record
 from aiqms.policy.stops import stood, was_lifted
 
 
-def elsewhere(others: Iterable[Procedure], records: Sequence[Record], entries: Iterable[Entry], before: DeploymentStatus) -> tuple[Elsewhere, ...]:
-    """others: the procedures that do not apply, by name."""
-    known = list(others)
+@dataclass(frozen=True)
+class Others:
+    """The procedures that do not apply, by name. near: the names of those that would to another register entry of the namespace."""
+
+    procedures: tuple[Procedure, ...]
+    near: frozenset[str]
+
+
+def elsewhere(others: Others, records: Sequence[Record], entries: Iterable[Entry], before: DeploymentStatus) -> tuple[Elsewhere, ...]:
+    """As far as anybody remembers which procedures applied: by the last status, and by what is still cleared under their terms."""
+    known = others.procedures
     applied = {p.name for p in before.procedures}
     remembered = applied | {c.procedure for c in before.controls} | {t.procedure for e in entries for t in e.terms or []}
     found = {name: (list[str](), list[str]()) for name in (p.name for p in known)}
     for record in (r for r in records if r.spec.decision in (Decision.STOP, Decision.EMERGENCY) and authentic(r)):
-        for procedure in _of(record, known, applied, remembered):
+        for procedure in _of(record, others, applied, remembered):
             found[procedure.name][record.spec.decision is Decision.EMERGENCY].append(record.name)
     return tuple(Elsewhere(p, tuple(found[p.name][0]), tuple(found[p.name][1])) for p in known if any(found[p.name]))
 
 
-def _of(record: Record, others: Iterable[Procedure], applied: Collection[str], remembered: Collection[str]) -> Iterator[Procedure]:
-    """Those under which it was made: that name its role, and applied as far as anybody remembers. What was never judged is of those that applied last."""
-    naming = [p for p in others if record.spec.role in _roles(p, record)]
+def _of(record: Record, others: Others, applied: Collection[str], remembered: Collection[str]) -> Iterator[Procedure]:
+    """Those under which it was made: that name its role, and are remembered or, where none is, near. What was never judged is of those that applied last."""
+    naming = [p for p in others.procedures if record.spec.role in _roles(p, record)]
     if record.before is None:
         yield from (p for p in naming if p.name in applied)
     elif _counted(record):
-        yield from [p for p in naming if p.name in remembered] or naming
+        yield from [p for p in naming if p.name in remembered] or [p for p in naming if p.name in others.near]
 
 
 def _roles(procedure: Procedure, record: Record) -> Sequence[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiqms.api.values import Json
 from aiqms.policy.decide import decide
-from aiqms.policy.elsewhere import elsewhere
+from aiqms.policy.elsewhere import Others, elsewhere
 from aiqms.policy.facts import Broken, Input, Procedure, Record
 from tests.unit.policy.given import CURRENT, change, fed, given, procedure, record
 
@@ -65,7 +65,8 @@ def under(before: Input, *procedures: Procedure | tuple[str, Broken], **changes:
 def moved(before: Input, *procedures: Procedure | tuple[str, Broken], left: Sequence[Procedure], **changes: Any) -> Input:
     """As under(), where those that are left still exist: the register changed, so that they apply no more."""
     found = under(before, *procedures, **changes)
-    return replace(found, elsewhere=elsewhere(left, found.records, found.entries, found.before))
+    others = Others(tuple(left), frozenset(p.name for p in left if not p.spec.applies_to.namespaces))
+    return replace(found, elsewhere=elsewhere(others, found.records, found.entries, found.before))
 
 
 def carried_out(before: Input, at: datetime) -> Input:

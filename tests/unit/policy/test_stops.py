@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from aiqms.api.clearance import Orphan
-from aiqms.api.deployment import Control, Result
+from aiqms.api.deployment import Control, DeploymentStatus, Result
 from aiqms.api.record import RecordStatus
 from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.facts import Broken, Input, Procedure, Record, Told
@@ -100,8 +100,8 @@ STOPPED = {
         more=ONE_MORE,
     ),
     "though nobody knows any more which procedure applied": Stopped(
-        moved(change(carried_out(moved(carried_out(change(serving(), stop()), STOPPED_AT), OTHER, left=[stops()], of=LOW), day(3)), resume("eve", "cto")),
-              OTHER, left=[stops(), stops("third", "dpo")]), COMMANDER, at=day(4), more=ONE_MORE,
+        moved(replace(change(carried_out(change(serving(), stop()), STOPPED_AT), resume("eve", "cto")), entries=(), before=DeploymentStatus()), OTHER,
+              of=LOW, left=[stops(), stops("far", appliesTo={"namespaces": ["fraud"]}), stops("third", "dpo")]), COMMANDER, at=day(4), more=ONE_MORE,
     ),
     "though its procedure applied no more when it was seen first": Stopped(
         moved(change(serving(), stop()), OTHER, left=[stops()], of=LOW), f"{COMMANDER}; cto (other)", more=ONE_MORE
