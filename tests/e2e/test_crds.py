@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from aiqms.api import crds
+from aiqms.api.procedure import JUDGED as JUDGED_FIELDS
 from aiqms.api.selectors import KEYED, VALUED
 from aiqms.api.values import Json
 from tests.e2e.crd_samples import DIGEST, Sample, distinct, schema_of
@@ -275,6 +276,7 @@ JUDGED: dict[str, Json] = {
     "who answers for what": {"responsibilities": [{"duty": "ModelApproval", "role": "model-owner"}]},
     "where images come from": {"supply": {"registries": ["registry.bank.example/*"]}},
     "who reaches the pods": {"access": {"network": "Clients"}},
+    "how long logs are kept": {"logging": {"streams": [{"name": "inference", "retention": "184d"}]}},
 }
 FREE: dict[str, Json] = {
     "its title": {"title": "SOP-2"},
