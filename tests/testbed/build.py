@@ -83,6 +83,7 @@ ALL = (
     Module("kwok", ("kwok",), "about 2 minutes"),
     Module("helm", ("helm",), "about 2 minutes"),
     Module("victorialogs", ("victoria-logs", "vlagent"), "about 1 minute", VICTORIALOGS),
+    Module("versitygw", ("versitygw",), "about 2 minutes"),
 )
 # Of a node on which pods really run, and a network that enforces NetworkPolicies: real_node.py.
 NODE = (Module("node", ("kubelet", "kube-proxy"), "about 2 minutes", kubernetes_version()), Module("kube-router", ("kube-router",), "about 2 minutes"))
