@@ -83,6 +83,18 @@ class Operator:
         """End it without a word (SIGKILL)."""
         self._process().kill()
 
+    def revive(self) -> None:
+        """Start it as it was started last, if it does not run: nothing is asked of the API server, nothing waited for. A kubelet would do so."""
+        self._process().start()
+
+    def pause(self) -> None:
+        """Let it do nothing until `wake` (SIGSTOP)."""
+        self._process().pause()
+
+    def wake(self) -> None:
+        """Let a paused one go on (SIGCONT)."""
+        self._process().wake()
+
     def restart(self) -> None:
         """Stop and start."""
         self.stop()
