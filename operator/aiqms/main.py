@@ -103,10 +103,11 @@ class Operator:
     async def _work(self, epoch: int) -> None:
         """Returns when the Lease is lost, raises when a worker does; either ends the process."""
         reader = InputReader(self.client, self.caches)
-        applier = Applier(self.client, self.caches, reader, epoch, self.settings.identity)
+        writing = self.client.fenced(self.lease.left)
+        applier = Applier(writing, self.caches, reader, epoch, self.settings.identity)
         probing = Probing(dial(self.settings.network_probe) if self.settings.network_probe else None, self._everything)
         logs = Logs(self.client, (self.settings.namespace, ACCOUNT), self.queue.add)
-        reconciler = Reconciler(self.caches, self.queue, reader, applier, Networks(self.client, self.caches, probing), logs)
+        reconciler = Reconciler(self.caches, self.queue, reader, applier, Networks(writing, self.caches, probing), logs)
         self._everything()
         workers = [asyncio.create_task(w) for w in (self.lease.keep(), probing.run(), *(reconciler.work() for _ in range(self.settings.workers)))]
         try:
