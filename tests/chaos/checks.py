@@ -20,6 +20,7 @@ from tests.testbed.api import Api, ApiError, Json
 from tests.testbed.waiting import eventually
 
 SUBJECT = "aiqms.dev/subject"
+READS = ("get", "list", "watch")
 # Everything that the operator may ever write (invariant 8): verb, resource with its subresource.
 WRITES = {
     ("patch", "aimodeldeployments/status"), ("patch", "approvalrecords/status"), ("patch", "approvalrecords"), ("patch", "clearances"),
@@ -92,8 +93,12 @@ class Audit:
 
     def writes(self) -> list[Json]:
         """Those since the last call that the API server carried out."""
+        return [e for e in self.attempts() if e["responseStatus"]["code"] < 300 and "requestObject" in e]
+
+    def attempts(self) -> list[Json]:
+        """Those since the last call, refused ones too."""
         events = [json.loads(line) for line in self._lines() if self._user in line]
-        return [e for e in events if e["user"]["username"] == self._user and _is_write(e)]
+        return [e for e in events if e["user"]["username"] == self._user and e["verb"] not in READS]
 
     def _lines(self) -> Iterator[str]:
         yield from self._whole()
@@ -107,10 +112,6 @@ class Audit:
         """Whole lines; the last one may be half written."""
         *lines, self._rest = (self._rest + self._file.read()).split("\n")
         yield from lines
-
-
-def _is_write(event: Json) -> bool:
-    return event["verb"] not in ("get", "list", "watch") and event["responseStatus"]["code"] < 300 and "requestObject" in event
 
 
 def what(event: Json) -> tuple[str, str]:

@@ -38,11 +38,6 @@ class Replica:
     proxy: Proxy
     wanted: bool = True
 
-    def keep(self) -> None:
-        """Start it again if it ended, as a kubelet does."""
-        if self.wanted and not self.operator.running:
-            self.operator.revive()
-
     @property
     def leads(self) -> bool:
         """Whether it writes, by its own word; False while it does not answer."""
@@ -50,6 +45,11 @@ class Replica:
             return "aiqms_leader 1.0" in self.operator.metrics()
         except OSError:
             return False
+
+    def keep(self) -> None:
+        """Start it again if it ended, as a kubelet does."""
+        if self.wanted and not self.operator.running:
+            self.operator.revive()
 
 
 def replica(cluster: Cluster, number: int) -> Replica:

@@ -52,6 +52,11 @@ class Operator:
         return self._process().pid is not None
 
     @property
+    def ready(self) -> bool:
+        """Whether it says that its caches are complete."""
+        return answers(f"{self.url}/readyz")
+
+    @property
     def log(self) -> str:
         """What it has logged."""
         return self._process().log.read_text()
