@@ -23,6 +23,7 @@ from aiqms.cluster.ghosts import Census
 from aiqms.cluster.inputs import InputReader
 from aiqms.cluster.lease import Lease, Succession
 from aiqms.cluster.probe import dial
+from aiqms.cluster.store import Store
 from aiqms.controllers import handlers
 from aiqms.controllers.apply import Applier
 from aiqms.controllers.logs import Logs
@@ -52,6 +53,12 @@ class Operator:
     def _everything(self) -> None:
         for namespace in self.caches.concerned():
             self.queue.add(namespace)
+
+    def listed(self, store: Store[Any]) -> None:
+        """kopf lists a kind, at the start or anew."""
+        for census in self.censuses:
+            if census.store is store:
+                census.listed_anew()
 
     async def start(self) -> None:
         """Begins to watch, to serve its endpoints and to stand for leader."""
@@ -179,7 +186,7 @@ def registry(operator: Operator) -> kopf.OperatorRegistry:
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_via_client(**kwargs)
 
-    handlers.register(made, operator.caches)
+    handlers.register(made, operator.caches, operator.listed)
     return made
 
 

@@ -103,6 +103,18 @@ def partition(world: World) -> Fault:
     return _weather(world, f"a partition ({kind.value})", Weather(partition=kind))
 
 
+def compaction(world: World) -> Fault:
+    """A partition after which no watch can go on where it was: what went away meanwhile is not told."""
+    one = _one(world)
+    one.proxy.change(Weather(partition=Partition.RESET))
+
+    def end() -> None:
+        one.proxy.compact()
+        one.proxy.change(FAIR)
+
+    return _for(world, f"a partition with a compaction ({one.operator.name})", end)
+
+
 def watches_cut(world: World) -> Fault | None:
     world.tell("fault: every watch is cut")
     _one(world).proxy.cut()
@@ -111,7 +123,9 @@ def watches_cut(world: World) -> Fault | None:
 
 def watches_expired(world: World) -> Fault | None:
     world.tell("fault: every watch is cut, and its version is gone (410)")
-    _one(world).proxy.cut(expired=True)
+    one = _one(world)
+    one.proxy.compact()
+    one.proxy.cut()
     return None
 
 
@@ -183,7 +197,7 @@ def scheduler_paused(world: World) -> Fault:
 # By what they break, of which one breaks at a time: what is paused cannot be killed and still go on later.
 FAULTS: dict[str, dict[Begin, int]] = {
     "operator": {operator_killed: 12, operator_down: 6, operator_paused: 6},
-    "network": {refusals: 5, lost_answers: 5, slow: 5, storm: 5, partition: 6, watches_cut: 6, watches_expired: 6},
+    "network": {refusals: 5, lost_answers: 5, slow: 5, storm: 5, partition: 6, compaction: 4, watches_cut: 6, watches_expired: 6},
     "storage": {api_server_killed: 1, etcd_killed: 2, api_server_paused: 2, etcd_paused: 2},
     "controllers": {controllers_down: 1, controllers_paused: 2},
     "scheduler": {scheduler_down: 2, scheduler_paused: 2},

@@ -54,7 +54,7 @@ class Proxy:
         self.server, self.agent, self.port = cluster["server"], agent, free_ports(1)[0]
         self._tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
         self._weather, self._dice = FAIR, random.Random(0)
-        self._expired = 0
+        self._known: set[str] | None = None  # paths that were watched since the last compaction; None: there was none
         self._streams: set[asyncio.Task[object]] = set()
         self._loop = asyncio.new_event_loop()
         self._fair = asyncio.Event()
@@ -82,18 +82,24 @@ class Proxy:
         """From now on."""
         self._loop.call_soon_threadsafe(self._changed, weather, seed)
 
-    def cut(self, *, expired: bool = False) -> None:
-        """Break every watch; expired: their next try is answered with 410, as after a compaction, so that everything is listed anew."""
-        self._loop.call_soon_threadsafe(self._cut, expired)
+    def cut(self) -> None:
+        """Break every watch."""
+        self._loop.call_soon_threadsafe(self._cut)
+
+    def compact(self) -> None:
+        """The next try of each watch is answered with 410, so that everything is listed anew."""
+        self._loop.call_soon_threadsafe(self._compact)
 
     def _changed(self, weather: Weather, seed: int) -> None:
         self._weather, self._dice = weather, random.Random(seed)
         (self._fair.clear if weather.partition is Partition.SILENT else self._fair.set)()
         if weather.partition is Partition.RESET:
-            self._cut(False)
+            self._cut()
 
-    def _cut(self, expired: bool) -> None:
-        self._expired = len(self._streams) if expired else 0
+    def _compact(self) -> None:
+        self._known = set()
+
+    def _cut(self) -> None:
         for stream in self._streams:
             stream.cancel()
 
@@ -107,7 +113,7 @@ class Proxy:
         await web.TCPSite(self._runner, HOST, self.port).start()
 
     async def _end(self) -> None:
-        self._cut(False)
+        self._cut()
         await self._session.close()
         await self._runner.cleanup()
 
@@ -142,8 +148,8 @@ class Proxy:
         assert task
         self._streams.add(task)
         try:
-            if self._expired:
-                self._expired -= 1
+            if self._known is not None and request.path not in self._known:
+                self._known.add(request.path)
                 return _expired()
             return await self._stream(request)
         except asyncio.CancelledError:
