@@ -23,6 +23,7 @@ from aiqms.cluster.ghosts import Census
 from aiqms.cluster.inputs import InputReader
 from aiqms.cluster.lease import Lease, Succession
 from aiqms.cluster.probe import dial
+from aiqms.cluster.store import Store
 from aiqms.controllers import handlers
 from aiqms.controllers.apply import Applier
 from aiqms.controllers.logs import Logs
@@ -52,6 +53,12 @@ class Operator:
     def _everything(self) -> None:
         for namespace in self.caches.concerned():
             self.queue.add(namespace)
+
+    def listed(self, store: Store[Any]) -> None:
+        """kopf lists a kind, at the start or anew."""
+        for census in self.censuses:
+            if census.store is store:
+                census.listed_anew()
 
     async def start(self) -> None:
         """Begins to watch, to serve its endpoints and to stand for leader."""
@@ -103,10 +110,11 @@ class Operator:
     async def _work(self, epoch: int) -> None:
         """Returns when the Lease is lost, raises when a worker does; either ends the process."""
         reader = InputReader(self.client, self.caches)
-        applier = Applier(self.client, self.caches, reader, epoch, self.settings.identity)
+        writing = self.client.fenced(self.lease.left)
+        applier = Applier(writing, self.caches, reader, epoch, self.settings.identity)
         probing = Probing(dial(self.settings.network_probe) if self.settings.network_probe else None, self._everything)
         logs = Logs(self.client, (self.settings.namespace, ACCOUNT), self.queue.add)
-        reconciler = Reconciler(self.caches, self.queue, reader, applier, Networks(self.client, self.caches, probing), logs)
+        reconciler = Reconciler(self.caches, self.queue, reader, applier, Networks(writing, self.caches, probing), logs)
         self._everything()
         workers = [asyncio.create_task(w) for w in (self.lease.keep(), probing.run(), *(reconciler.work() for _ in range(self.settings.workers)))]
         try:
@@ -178,7 +186,7 @@ def registry(operator: Operator) -> kopf.OperatorRegistry:
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_via_client(**kwargs)
 
-    handlers.register(made, operator.caches)
+    handlers.register(made, operator.caches, operator.listed)
     return made
 
 

@@ -16,7 +16,7 @@ from tests.testbed.cluster import Cluster
 from tests.testbed.operator_process import Operator
 from tests.testbed.waiting import eventually
 
-LEASE = 15  # seconds that a leader which says nothing more is waited for
+LEASE = 10  # seconds that a leader which says nothing more is waited for
 
 
 @pytest.fixture

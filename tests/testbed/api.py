@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,15 @@ class Api:
         if answer.status >= 400:
             raise _error(answer.status, text)
         return json.loads(text) if answer.headers.get("Content-Type", "").startswith("application/json") else {"text": text}
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of an answer that is streamed, such as a watch, as they come."""
+        answer = self._pool.request("GET", self._client.configuration.host + path, headers=self._headers({}), preload_content=False, retries=False, timeout=40)
+        rest = b""
+        with answer:
+            for chunk in answer.stream(amt=None):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from whole
 
     def resource(self, name: str) -> Resource:
         """The resource of this name, plural, kind or short name; ApiError 404 if the server has none."""

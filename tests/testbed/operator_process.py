@@ -52,6 +52,11 @@ class Operator:
         return self._process().pid is not None
 
     @property
+    def ready(self) -> bool:
+        """Whether it says that its caches are complete."""
+        return answers(f"{self.url}/readyz")
+
+    @property
     def log(self) -> str:
         """What it has logged."""
         return self._process().log.read_text()
@@ -82,6 +87,18 @@ class Operator:
     def kill(self) -> None:
         """End it without a word (SIGKILL)."""
         self._process().kill()
+
+    def revive(self) -> None:
+        """Start it as it was started last, if it does not run: nothing is asked of the API server, nothing waited for. A kubelet would do so."""
+        self._process().start()
+
+    def pause(self) -> None:
+        """Let it do nothing until `wake` (SIGSTOP)."""
+        self._process().pause()
+
+    def wake(self) -> None:
+        """Let a paused one go on (SIGCONT)."""
+        self._process().wake()
 
     def restart(self) -> None:
         """Stop and start."""

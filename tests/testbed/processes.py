@@ -110,6 +110,14 @@ class Component:
         eventually(lambda: self.pid is None, within=30, what=f"{self.name} is gone")
         return self._reap()
 
+    def pause(self) -> None:
+        """Let it do nothing until `wake` (SIGSTOP), as a machine that is suspended or starved would."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let a paused one go on (SIGCONT)."""
+        self._signal(signal.SIGCONT)
+
     def restart(self, within: float = 60) -> None:
         """Stop it, start it, wait until it is ready."""
         self.stop()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -38,6 +39,10 @@ class ApiError(Exception):
         return self.status == 404
 
 
+class NotLeading(Exception):
+    """The Lease was not renewed in time, so another process may lead: this one writes no more."""
+
+
 def path(group_version: str, plural: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
     """The URL path of a resource: `v1` is the core group."""
     root = f"/api/{group_version}" if "/" not in group_version else f"/apis/{group_version}"
@@ -61,6 +66,13 @@ class Client:
     def __init__(self, settings: Configuration) -> None:
         settings.connection_pool_maxsize = 64
         self._settings, self._api = settings, ApiClient(configuration=settings)
+        self._left: Callable[[], float] = lambda: float("inf")
+
+    def fenced(self, left: Callable[[], float]) -> Client:
+        """The same connections, for a leader: each write has to be over within the seconds that are left, and raises NotLeading where none are."""
+        found = copy.copy(self)
+        found._left = left
+        return found
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -117,9 +129,15 @@ class Client:
     async def _json(
         self, method: str, at: str, params: dict[str, str], body: Any = None, *, content: str = "application/json", accept: str = "application/json"
     ) -> Json:
-        async with self._response(method, at, params, body, content=content, accept=accept) as response:
+        limit = _TOTAL if method == "GET" else self._write_limit()
+        async with self._response(method, at, params, body, content=content, accept=accept, limit=limit) as response:
             answer: Json = json.loads(await response.read())
             return answer
+
+    def _write_limit(self) -> aiohttp.ClientTimeout:
+        if (left := self._left()) <= 0:
+            raise NotLeading("the Lease was not renewed in time: another replica may lead by now")
+        return aiohttp.ClientTimeout(total=min(left, _TOTAL.total or left))
 
     @contextlib.asynccontextmanager
     async def _response(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -14,8 +15,9 @@ from aiqms.cluster.store import Key, Store
 
 log = logging.getLogger(__name__)
 
-EVERY = 300.0  # seconds between looks
+EVERY = 60.0  # seconds between looks, where nothing gives a reason for one: the last object of a kind goes without a word
 _SOON = 0.05  # seconds between looks until all is there
+_REST = 1.0  # seconds from the first word of a new list to a look: the list comes object by object
 
 
 @dataclass
@@ -25,6 +27,11 @@ class Census:
     client: Client
     store: Store[Any]
     at: str
+    _listed_anew: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def listed_anew(self) -> None:
+        """kopf lists the kind again: what went away before is not in it, so it is looked for now."""
+        self._listed_anew.set()
 
     async def complete(self) -> None:
         """Waits until the store has everything that a list names; what a later list lacks is not waited for."""
@@ -34,11 +41,15 @@ class Census:
     async def run(self) -> None:
         """Forgets ghosts, for ever: objects of the store that no list names."""
         while True:
-            await asyncio.sleep(EVERY)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._listed_anew.wait(), EVERY)
+            await asyncio.sleep(_REST)
+            self._listed_anew.clear()
             try:
                 await self.sweep()
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
                 log.warning("no census", extra={"resource": self.at, "why": str(error)})
+                self._listed_anew.set()
 
     async def sweep(self) -> None:
         """One look. The store is read before the list: what it learns meanwhile is no ghost."""

@@ -19,9 +19,10 @@ from aiqms.cluster.client import ApiError, Client, path
 
 log = logging.getLogger(__name__)
 
-DURATION = 15.0  # seconds that a silent holder keeps the Lease
-DEADLINE = 10.0  # seconds after the last success at which the holder itself stops writing
-EVERY = 4.0  # seconds between renewals, and between looks while another one holds it
+# Another one leads at the latest DURATION and two looks after the holder's last word: before 15 s are over.
+DURATION = 10.0  # seconds that a silent holder keeps the Lease
+DEADLINE = 7.0  # seconds after the last success at which the holder itself stops writing
+EVERY = 2.0  # seconds between renewals, and between two looks of another one
 
 
 class Succession(Enum):
@@ -40,6 +41,11 @@ class Lease:
     name: str
     identity: str
     _seen: tuple[str, float] = field(default=("", 0.0))
+    _renewed: float = field(default=float("-inf"))  # when the last renewal that succeeded was asked for
+
+    def left(self) -> float:
+        """Seconds for which this process may still write: none after a pause, however long it takes to notice that the Lease is lost."""
+        return self._renewed + DEADLINE - monotonic()
 
     async def acquire(self) -> Succession:
         """Waits until this process holds the Lease."""
@@ -53,16 +59,16 @@ class Lease:
 
     async def keep(self) -> None:
         """Renews until that fails for DEADLINE seconds or somebody else holds the Lease; then returns, and nothing may be written any more."""
-        last = monotonic()
-        while monotonic() - last < DEADLINE:
+        while self.left() > 0:
             await asyncio.sleep(EVERY)
             try:
-                held = await self._read()
-                if held is None or _holder(held) != self.identity:
-                    log.error("lease lost", extra={"holder": _holder(held) if held else ""})
-                    return
-                await self._write(held, self.identity)
-                last = monotonic()
+                # A request without an answer must not outlast the deadline: somebody else leads by then.
+                async with asyncio.timeout(self.left()):
+                    held = await self._read()
+                    if held is None or _holder(held) != self.identity:
+                        log.error("lease lost", extra={"holder": _holder(held) if held else ""})
+                        return
+                    await self._write(held, self.identity)
             except (ApiError, aiohttp.ClientError, TimeoutError, ConnectionError) as error:
                 log.warning("lease not renewed", extra={"why": str(error)})
 
@@ -71,11 +77,14 @@ class Lease:
         held = await self._read()
         if held and _holder(held) == self.identity:
             await self._write(held, "")
+            self._renewed = float("-inf")
 
     async def _attempt(self) -> Succession | None:
         held = await self._read()
         if held is None:
+            asked = monotonic()
             await self.client.create(path("coordination.k8s.io/v1", "leases", self.namespace), self._body({}, self.identity, transitions=0))
+            self._renewed = asked
             return Succession.CLEAN
         if _holder(held) not in ("", self.identity) and not self._silent(held):
             return None
@@ -101,7 +110,9 @@ class Lease:
         """Conditional on the resourceVersion that was read: of two who try, one fails."""
         changed = int(_holder(held) != identity)
         transitions = int(held["spec"].get("leaseTransitions") or 0) + changed
+        asked = monotonic()
         await self.client.replace(self._path, self._body(held, identity, transitions=transitions))
+        self._renewed = asked
 
     def _body(self, held: Json, identity: str, *, transitions: int) -> Json:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -13,7 +13,7 @@ from aiqms import metrics
 from aiqms.api.conditions import Type
 from aiqms.api.deployment import Phase
 from aiqms.cluster.caches import Caches
-from aiqms.cluster.client import ApiError
+from aiqms.cluster.client import ApiError, NotLeading
 from aiqms.cluster.inputs import InputReader
 from aiqms.controllers.apply import Applier, Changed, Deposed
 from aiqms.controllers.deciding import Undecided, decided
@@ -39,7 +39,7 @@ class Reconciler:
     logs: Logs
 
     async def work(self) -> None:
-        """One worker: until cancelled, or until another leader is found to have taken over (raises Deposed)."""
+        """One worker: until cancelled, or until another leader has taken over, or may have (raises Deposed, NotLeading)."""
         while True:
             namespace = await self.queue.get()
             metrics.QUEUE.set(len(self.queue))
@@ -53,7 +53,7 @@ class Reconciler:
         try:
             with metrics.RECONCILE_SECONDS.time():
                 await self.reconcile(namespace)
-        except (Deposed, asyncio.CancelledError):
+        except (Deposed, NotLeading, asyncio.CancelledError):
             raise
         except Exception as error:
             metrics.RECONCILE_ERRORS.labels(type(error).__name__).inc()
