@@ -27,7 +27,11 @@ def holds(role: str) -> str:
 
 
 def stamp() -> Policy:
-    """Writes the person whom the API server authenticated over whatever the client wrote. A JSON patch: server-side apply may not touch atomic maps."""
+    """Writes the person whom the API server authenticated over whatever the client wrote. A JSON patch: server-side apply may not touch atomic maps.
+
+    What is of a wrong type is left to the schema, which names the field; an expression that fails would be said in its place.
+    """
+    readable = f"has(object.spec) && type(object.spec) == map && type({DECISION_MADE}) == string && type({ROLE}) == string"
     person = (
         f'Object.spec.approver{{username: request.userInfo.username, uid: request.userInfo.?uid.orValue(""), groups: {GROUPS},'
         f" authorized: {holds(ROLE)} && ({DECISION_MADE} == 'Stop' || !{holds(repr(NOBODY))})}}"
@@ -37,7 +41,7 @@ def stamp() -> Policy:
         rules=RECORDS,
         where="everywhere",
         acts="true",
-        patch=f'has(object.spec) && type({DECISION_MADE}) == string ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] + {MARK} : []',
+        patch=f'{readable} ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] + {MARK} : []',
     )
 
 
