@@ -12,7 +12,7 @@ define CHECK_PYTHON
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "[aiqms] $(PYTHON) is not Python 3.11 or newer: name another, as in make PYTHON=python3.12 test" >&2; exit 1; }
 endef
 
-.PHONY: help demo test test-full lint unit e2e env down lock generate build-testbed
+.PHONY: help demo test test-full test-node lint unit e2e env down lock generate build-testbed
 
 help: ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/; s/\$$\$$/$$/' | expand -t 22
@@ -24,7 +24,7 @@ test: lint ## Check everything: style, types, layers, chart, unit tests, tests o
 	@$(BIN)/pytest
 
 test-full: lint ## Check everything, on servers too that take long to build
-	@$(BIN)/pytest -m "full or not full"
+	@$(BIN)/pytest -m "not node"
 
 lint: $(STAMP) ## Check style, types, layers and chart
 	$(BIN)/ruff format --check .
@@ -38,6 +38,11 @@ unit: $(STAMP) ## Run the tests that need no cluster
 
 e2e: $(STAMP) ## Run the tests on a real cluster
 	@$(BIN)/pytest tests/e2e
+
+# In namespaces of its own: network rules, mounts and processes end with it.
+test-node: $(STAMP) ## Run the tests on a real node whose network enforces NetworkPolicies: Linux, root, Debian's packages
+	@$(TESTBED) build && $(TESTBED) build kubelet kube-proxy kube-router
+	@unshare --net --mount --pid --fork --kill-child --mount-proc $(BIN)/pytest -m node tests/e2e/test_real_node.py
 
 env: $(STAMP) ## Print the shell lines to use the demo's cluster: eval "$$(make -s env)"
 	@$(TESTBED) env

@@ -185,7 +185,9 @@ def registry(operator: Operator) -> kopf.OperatorRegistry:
 async def run(made: settings.Settings) -> int:
     """Until a signal or a failure; the exit code."""
     operator = Operator(made)
-    await kopf.operator(registry=registry(operator), clusterwide=True, standalone=True, stop_flag=operator.stop)
+    # Without one kopf asks for its user's name, and ends where the image has none for the number that it runs as.
+    identity: Any = made.identity
+    await kopf.operator(registry=registry(operator), identity=identity, clusterwide=True, standalone=True, stop_flag=operator.stop)
     return 1 if operator.failed else 0
 
 

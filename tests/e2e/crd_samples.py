@@ -13,6 +13,11 @@ WRONG_TYPES: tuple[object, ...] = ([], {}, "words")  # none that pydantic would 
 TOO_MANY = 600  # a request has a limit too, which comes first
 DIGEST = f"sha256:{'0f' * 32}"
 STRINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    ")*/)?[A-Za-z0-9]": (
+        ("app", "A", "k8s-app_1.2", "aiqms.dev/model", "a.b-c.d/E", "x" * 63, "d" * 200 + "/x"),
+        ("", "-a", "a-", "a/", "/a", "a/b/c", "A/b", "a..b/c", "a b", "ü", "x" * 64),
+    ),
+    "[-A-Za-z0-9_.]{0,61}": (("", "a", "Prod-1_2.x", "x" * 63), ("-a", "a.", "a/b", "a b", "ü", "a\n", "x" * 64)),
     "sha256": ((DIGEST,), (DIGEST[:-1], DIGEST + "0", DIGEST.upper(), "sha512:" + DIGEST[7:], DIGEST[7:], DIGEST + "\n", "")),
     "(d|h|m|s)": (("1s", "90d", "12h", "99999m"), ("0d", "-1d", "90", "90 d", "1.5h", "1w", "100000s", "d", "", "90d\n")),
     "T([01]": (

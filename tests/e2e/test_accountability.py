@@ -209,7 +209,7 @@ class TestStop:
         place.await_pods(running=2)
 
     def test_invariant_5_no_other_procedure_lifts_it(self, place: Place) -> None:
-        """Whoever edits the register has another procedure apply, which the one who stopped does not stand in: only its Resume lifts the Stop."""
+        """Whoever edits the register has another procedure apply, in which others stop: the one under which it was stopped keeps its say."""
         place.govern(stop=STOP, appliesTo={"namespaces": [place.namespace], "riskClasses": ["High"]})
         place.govern(f"{place.namespace}-lax", stop={"roles": ["model-owner"]}, appliesTo={"namespaces": [place.namespace], "riskClasses": ["Limited"]})
         place.register()
@@ -223,7 +223,11 @@ class TestStop:
         place.decide("alice")
         await_stopped(place)
         assert (mark(place, stop), place.verdict(stop)) == ("Stop", (True, "Counted"))
-        resume(place, "alice", "model-owner")
+        resumed = resume(place, "alice", "model-owner")
+        place.awaited(lambda: place.verdict(resumed)[1], "the operator has judged her Resume")
+        await_stopped(place)
+        assert (mark(place, stop), place.verdict(stop)) == ("Stop", (True, "Counted"))
+        resume(place, "bob")
         place.await_pods(running=1)
         place.await_verdict(stop, False, "Resumed")
 

@@ -12,6 +12,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from aiqms.api import crds
+from aiqms.api.procedure import JUDGED as JUDGED_FIELDS
+from aiqms.api.selectors import KEYED, VALUED
 from aiqms.api.values import Json
 from tests.e2e.crd_samples import DIGEST, Sample, distinct, schema_of
 from tests.testbed.api import Api, ApiError
@@ -129,6 +131,11 @@ CREATED: dict[str, tuple[str, Json, str]] = {
         {"workloads": [{"apiVersion": "apps/v1", "kind": "Job", "name": "scoring"}]},
         "one",
     ),
+    "a sink is one of victoriaLogs, s3, loki, persistentVolumeClaim and other: give one of them": (
+        "AIModelDeployment",
+        {"logging": {"streams": [{"name": "inference", "sink": {}}]}},
+        "one",
+    ),
     "a destination is pods by their namespace, or addresses by cidr: give one of the two": (
         "AIModelDeployment",
         {"access": {"egress": [{"namespace": "a", "cidr": "10.0.0.0/8"}]}},
@@ -140,6 +147,12 @@ CREATED: dict[str, tuple[str, Json, str]] = {
         "one",
     ),
     "cidr is no range of addresses: write one such as 10.20.0.0/16": ("AIModelDeployment", {"access": {"egress": [{"cidr": "1.2.3.4/99"}]}}, "one"),
+    VALUED[1]: (
+        "AIModelDeployment",
+        {"access": {"clients": [{"namespace": "a", "podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}]}},
+        "one",
+    ),
+    KEYED[1]: ("QMSProcedure", {"appliesTo": {"namespaceSelector": {"matchLabels": {"-a": "b"}}}}, "one"),
     "withdraws names the record that decision Withdraw takes back: give both or neither": ("ApprovalRecord", {"withdraws": "another"}, "two"),
     "only Approve and Emergency expire: leave expires out": ("ApprovalRecord", {"decision": "Reject"}, "two"),
     "subject is missing: name the fingerprint that you decide about (kubectl qms explain shows it)": ("ApprovalRecord", {"subject": None}, "two"),
@@ -154,11 +167,25 @@ CREATED: dict[str, tuple[str, Json, str]] = {
 }
 UPDATED: dict[str, tuple[str, Json]] = {
     "revision only rises: use a higher number than the stored one": ("QMSProcedure", {"revision": 1}),
-    "approvals, onLapse, onChange, inputs, stop, emergency, responsibilities, supply and access change only with a higher revision (see approvals.since)": (
+    f"{', '.join(JUDGED_FIELDS[:-1])} and {JUDGED_FIELDS[-1]} change only with a higher revision (see approvals.since)": (
         "QMSProcedure",
         {"approvals.roles": [{"role": "model-owner", "validFor": "900d"}]},
     ),
     "a record is immutable: make another one, or take this one back with decision Withdraw": ("ApprovalRecord", {"rationale": "on second thoughts"}),
+}
+SELECTORS: dict[str, tuple[Json, str]] = {
+    "a value that Exists does not take": ({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, VALUED[1]),
+    "no value for NotIn": ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": []}]}, VALUED[1]),
+    "a key that is none, of an expression": ({"matchExpressions": [{"key": "a b", "operator": "Exists"}]}, "matchExpressions[0].key"),
+    "a value that is none, of an expression": ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["a b"]}]}, "matchExpressions[0].values[0]"),
+    "a value that is none": ({"matchLabels": {"a": "-b"}}, "matchLabels.a"),
+    "a key with a domain that is none": ({"matchLabels": {"A.example/b": "c"}}, KEYED[1]),
+}
+WHERE: dict[str, tuple[str, Json]] = {
+    "appliesTo": ("QMSProcedure", {"appliesTo": {"namespaceSelector": {}}}),
+    "monitoring": ("QMSProcedure", {"access": {"monitoring": [{"namespace": "a", "podSelector": {}}]}}),
+    "clients": ("AIModelDeployment", {"access": {"clients": [{"namespace": "a", "podSelector": {}}]}}),
+    "egress": ("AIModelDeployment", {"access": {"egress": [{"namespace": "a", "podSelector": {}}]}}),
 }
 DEPOSED = "written by a leader that has been replaced"  # test_an_epoch_never_goes_back
 
@@ -173,6 +200,23 @@ def test_a_rule_about_what_is_created_refuses_with_its_message(cluster: Cluster,
 def test_a_rule_about_a_change_refuses_with_its_message(cluster: Cluster, stored: dict[str, Json], message: str) -> None:
     kind, changes = UPDATED[message]
     assert message in put(cluster, stored[kind], changes)
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("what", SELECTORS)
+def test_a_label_selector_that_kubernetes_would_refuse_is_refused(cluster: Cluster, place: str, where: str, what: str) -> None:
+    (kind, spec), (selector, message) = WHERE[where], SELECTORS[what]
+    assert message in sent(cluster, manifest(kind, changed(SPECS[kind], _selecting(spec, selector)), place, "selecting"))
+    assert sent(cluster, manifest(kind, changed(SPECS[kind], _selecting(spec, {"matchLabels": {"aiqms.dev/a": "B-1_2.c"}})), place, "selecting")) == ""
+
+
+def _selecting(at: Json, selector: Json) -> Json:
+    """The same with this selector."""
+    return {
+        key: selector if key.endswith("Selector") else _selecting(value, selector) if isinstance(value, dict)
+        else [_selecting(each, selector) for each in value] if isinstance(value, list) else value
+        for key, value in at.items()
+    }  # fmt: skip
 
 
 # What the rules about records let a decision leave out, or bring along.
@@ -232,6 +276,7 @@ JUDGED: dict[str, Json] = {
     "who answers for what": {"responsibilities": [{"duty": "ModelApproval", "role": "model-owner"}]},
     "where images come from": {"supply": {"registries": ["registry.bank.example/*"]}},
     "who reaches the pods": {"access": {"network": "Clients"}},
+    "how long logs are kept": {"logging": {"streams": [{"name": "inference", "retention": "184d"}]}},
 }
 FREE: dict[str, Json] = {
     "its title": {"title": "SOP-2"},
@@ -344,8 +389,8 @@ def test_a_missing_field_is_refused_and_named(cluster: Cluster, place: str, kind
 
 # What comes with later issues is no field yet: nothing is accepted and ignored.
 UNKNOWN = [
-    *(("QMSProcedure", f"{key}") for key in ("evidence", "changes", "access.mesh", "supply.sbom", "logging", "resources", "approvals.roles.0.people")),
-    *(("AIModelDeployment", key) for key in ("access.peers", "logging", "replicas", "model.sha", "workloads.0.namespace")),
+    *(("QMSProcedure", f"{key}") for key in ("evidence", "changes", "access.mesh", "supply.sbom", "logging.sink", "resources", "approvals.roles.0.people")),
+    *(("AIModelDeployment", key) for key in ("access.peers", "logging.endpoint", "replicas", "model.sha", "workloads.0.namespace")),
     *(("ApprovalRecord", key) for key in ("approved", "reviewer")),
 ]
 
@@ -405,6 +450,7 @@ class TestModelsAndSchemasAgree:
 
 def ruled(kind: str, spec: Json) -> Json:
     """Such that no CEL rule speaks against it: the models know none of them, and the tests above know all."""
+    _without_rules_about_selectors(spec)
     match kind:
         case "QMSProcedure":
             _without_rules_about_procedures(spec)
@@ -429,6 +475,16 @@ def _without_rules_about_procedures(spec: Json) -> None:
         approvals.pop("since", None)
     if isinstance(lapse := spec.get("onLapse"), dict) and lapse.get("action") != "Hold":
         lapse.pop("grace", None)
+
+
+def _without_rules_about_selectors(at: Any) -> None:
+    for below in at.values() if isinstance(at, dict) else at if isinstance(at, list) else ():
+        _without_rules_about_selectors(below)
+    if isinstance(at, dict) and {"key", "operator"} <= at.keys():
+        if at["operator"] not in ("In", "NotIn"):
+            at.pop("values", None)
+        elif not at.get("values"):
+            at["values"] = ["a"]
 
 
 def _without_rules_about_destinations(spec: Json) -> None:

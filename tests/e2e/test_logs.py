@@ -10,10 +10,15 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import boto3
+import botocore.config
+import botocore.exceptions
 import pytest
 import yaml
 
@@ -22,6 +27,7 @@ from tests.e2e.given import NAME, Place, await_gone, placed, refused, registered
 from tests.testbed.api import Json
 from tests.testbed.cluster import Cluster
 from tests.testbed.logstores import HOST, free_port, victorialogs, vlagent
+from tests.testbed.objectstore import moto, versitygw
 from tests.testbed.operator_process import Operator
 from tests.testbed.waiting import eventually
 
@@ -248,6 +254,91 @@ def strictly(place: Place, logging: Json) -> None:
     """As kubectl does, which asks for unknown fields to be refused."""
     at = f"/apis/aiqms.dev/v1alpha1/namespaces/{place.namespace}/aimodeldeployments"
     place.by("mallory").request("POST", at, registered(place.namespace, NAME, logging=logging), query={"fieldValidation": "Strict"})
+
+
+class TestImmutable:
+    """Object Lock, proved by a deletion that the store refuses, and by what is then read back."""
+
+    def test_a_store_that_locks_what_is_written_lets_the_pods_run(self, place: Place) -> None:
+        with versitygw("writer", SECRET) as endpoint:
+            locked = Bucket(endpoint, "audit", "writer", SECRET)
+            locked.create()
+            place.govern(logging=asks(endpoint, STREAM | {"protection": "Immutable"}))
+            secret(place, accessKeyId="writer", secretAccessKey=SECRET)
+            opened_to_the_operator(place)
+            sink = {"endpoint": endpoint, "bucket": "audit", "credentials": {"secretName": "log-reader"}}
+            place.register(logging=sent_to({"s3": sink}))
+            place.deploy()
+            place.await_pods(held=1)
+            place.decide("alice")
+            said = until(place, "Fail", "NotProtected")
+            assert "objectLock: Writer" in said  # versitygw stamps no objects with the bucket's default
+            place.register(logging=sent_to({"s3": sink | {"objectLock": "Writer"}}))
+            place.await_pods(running=1)
+            assert "protection Immutable" in until(place, "Pass", "LogsKept")
+            version = locked.versions()[0]
+            assert locked.deleted(version) in (400, 403)
+            assert locked.read(version) == 200
+
+    def test_a_mock_that_declares_locks_and_honours_none_is_found_out(self, place: Place) -> None:
+        with moto(lax=True) as endpoint:
+            locked = Bucket(endpoint, "audit", "writer", SECRET)
+            locked.create()
+            place.govern(logging=asks(endpoint, STREAM | {"protection": "Immutable"}))
+            secret(place, accessKeyId="writer", secretAccessKey=SECRET)
+            opened_to_the_operator(place)
+            sink = {"endpoint": endpoint, "bucket": "audit", "objectLock": "Writer", "credentials": {"secretName": "log-reader"}}
+            place.register(logging=sent_to({"s3": sink}))
+            place.deploy()
+            until(place, "Fail", "NotProtected")
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """As a writer sees it, by a client of its own: boto3."""
+
+    endpoint: str
+    name: str
+    key: str
+    secret: str
+
+    @property
+    def _client(self) -> Any:
+        config = botocore.config.Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1})
+        return boto3.client(
+            "s3", endpoint_url=self.endpoint, region_name="us-east-1", aws_access_key_id=self.key, aws_secret_access_key=self.secret, config=config
+        )
+
+    def create(self) -> None:
+        """With Object Lock."""
+        self._client.create_bucket(Bucket=self.name, ObjectLockEnabledForBucket=True)
+
+    def versions(self) -> list[dict[str, str]]:
+        """Key and version of each object that is there."""
+        found = self._client.list_object_versions(Bucket=self.name).get("Versions") or []
+        return [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in found]
+
+    def deleted(self, version: dict[str, str]) -> int:
+        """The status of an attempt."""
+        return self._status(lambda: self._client.delete_object(Bucket=self.name, **version))
+
+    def read(self, version: dict[str, str]) -> int:
+        """The status of reading it."""
+        return self._status(lambda: self._client.get_object(Bucket=self.name, **version))
+
+    @staticmethod
+    def _status(ask: Callable[[], Any]) -> int:
+        try:
+            return int(ask()["ResponseMetadata"]["HTTPStatusCode"])
+        except botocore.exceptions.ClientError as error:
+            return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+
+
+def opened_to_the_operator(place: Place) -> None:
+    """As docs/logs.md says."""
+    kubectl(place, "mallory", f"kubectl create role aiqms-log-sink -n {place.namespace} --verb=get --resource=secrets --resource-name=log-reader")
+    account = "--serviceaccount=aiqms-system:aiqms-operator"
+    kubectl(place, "mallory", f"kubectl create rolebinding aiqms-log-sink -n {place.namespace} --role=aiqms-log-sink {account}")
 
 
 class TestVolumes:

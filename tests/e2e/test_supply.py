@@ -20,7 +20,8 @@ CLI = Path(sys.executable).parent / "kubectl-qms"
 HEX = "8" * 64
 REGISTRY = "registry.bank.example"
 VLLM, CHECK = f"{REGISTRY}/vllm:v1@sha256:{HEX}", f"{REGISTRY}/check@sha256:{HEX}"
-MOUNT = [{"name": "model", "mountPath": "/models"}]
+MOUNT, READ = [{"name": "model", "mountPath": "/models"}], [{"name": "model", "mountPath": "/models", "readOnly": True}]
+TOLD = [{"name": "MODEL", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['aiqms.dev/model']"}}}]
 URI = "oci://registry.bank.example/models/credit-llm"
 W = "Deployment/scoring"
 
@@ -44,7 +45,7 @@ class Pods:
 
     def apply(self, place: Place) -> None:
         """As the pipeline does, register entry first."""
-        made = workload(place.namespace, place.name, image=self.image, model=self.model, volumeMounts=MOUNT if self.volume else [])
+        made = workload(place.namespace, place.name, image=self.image, model=self.model, volumeMounts=READ if self.volume else [])
         spec = made["spec"]["template"]["spec"]
         spec |= {"initContainers": self.init, "imagePullSecrets": [{"name": n} for n in self.pulls]}
         spec |= {"volumes": [{"name": "model"} | self.volume] if self.volume else []}
@@ -54,7 +55,7 @@ class Pods:
 
 
 def checker(image: str = CHECK, **more: object) -> Json:
-    return {"name": "check", "image": image, "volumeMounts": MOUNT} | more
+    return {"name": "check", "image": image, "env": TOLD, "volumeMounts": MOUNT} | more
 
 
 def carrying(digest: str) -> Json:

@@ -17,6 +17,7 @@ from aiqms.api.logging import Loki, Protection
 from aiqms.policy.logs import FOREVER, Ask, Proof, Sample, Trouble
 from aiqms.retention.backend import Means
 from aiqms.retention.conformance import COMPLETE_LINES, FIELDS, LACKING_LINES, PERIOD, SECRET, VALUE, Case, Conformance, Fault, Given
+from aiqms.retention.faults import Reply, answering
 from aiqms.retention.link import Link
 from aiqms.retention.loki import Checker
 from tests.testbed.logstores import loki, post
@@ -143,6 +144,18 @@ async def test_canaries_are_no_lines_of_the_stream() -> None:
         for _ in range(2):
             proof = await checked(endpoint, ask=Ask(PERIOD, fields=FIELDS))
     assert proof.sample == Sample(0)
+
+
+async def test_a_collector_that_loses_lines_is_told() -> None:
+    with loki(LONG) as endpoint, answering(lambda _, __: Reply(204)) as collector:
+        means = Means(Link(endpoint), Link(f"{collector.endpoint}/logs"))
+        proof = await checked(endpoint, ask=Ask(PERIOD, within=timedelta(seconds=1)), means=means)
+        assert collector.asked == ["POST /logs"]
+    assert proof.delivery is None
+    assert proof.lost == (
+        f"a line that was sent through {collector.endpoint}/logs could not be read back within 1 s: "
+        "see whether it arrives, for this tenant and with the labels of sink.loki.selector"
+    )
 
 
 @pytest.mark.parametrize("selector", ['{app="answers"} | label_format model="x" # }', '{app="answers"} # }', "{}", "{app}"])

@@ -83,7 +83,10 @@ ALL = (
     Module("kwok", ("kwok",), "about 2 minutes"),
     Module("helm", ("helm",), "about 2 minutes"),
     Module("victorialogs", ("victoria-logs", "vlagent"), "about 1 minute", VICTORIALOGS),
+    Module("versitygw", ("versitygw",), "about 2 minutes"),
 )
+# Of a node on which pods really run, and a network that enforces NetworkPolicies: real_node.py.
+NODE = (Module("node", ("kubelet", "kube-proxy"), "about 2 minutes", kubernetes_version()), Module("kube-router", ("kube-router",), "about 2 minutes"))
 # Only for `make test-full`, and built when it first asks for them.
 FULL = (Module("loki", ("loki",), "about 10 minutes", LOKI),)
 
@@ -96,7 +99,7 @@ def cache() -> Path:
 
 def program(name: str) -> Path:
     """The path of a program, built now if the cache lacks it. Raises BuildFailed, or KeyError for a name that no module has."""
-    modules = {program: module for module in (*ALL, *FULL) for program in module.programs}
+    modules = {program: module for module in (*ALL, *NODE, *FULL) for program in module.programs}
     return built(modules[name]) / name
 
 

@@ -83,10 +83,11 @@ class Embedded:
     name = "embedded"
     owned = True
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
-        """`durable`: etcd waits for the disk at each write, as crash tests of etcd itself need."""
+    def __init__(self, folder: Path, *, durable: bool = False, address: str = HOST) -> None:
+        """`durable`: etcd waits for the disk at each write, as crash tests of etcd itself need. `address`: where pods of a real node find the API server."""
         self.folder = folder.absolute()
         self.durable = durable
+        self.address = address
 
     @property
     def kubeconfig(self) -> Path:
@@ -190,8 +191,8 @@ class Embedded:
         pki = self.folder / "pki"
         flags: dict[str, object] = {
             "etcd-servers": f"http://{HOST}:{self.ports.etcd}",
-            "bind-address": HOST,
-            "advertise-address": HOST,
+            "bind-address": HOST if self.address == HOST else "0.0.0.0",
+            "advertise-address": self.address,
             "secure-port": self.ports.apiserver,
             "tls-cert-file": pki / "apiserver.crt",
             "tls-private-key-file": pki / "apiserver.key",
@@ -201,7 +202,10 @@ class Embedded:
             "service-account-issuer": "https://kubernetes.default.svc",
             "service-account-key-file": pki / "tokens.crt",
             "service-account-signing-key-file": pki / "tokens.key",
-            "endpoint-reconciler-type": "none",
+            # An address of the machine itself may be no Service's endpoint.
+            "endpoint-reconciler-type": "none" if self.address == HOST else "lease",
+            # Nobody resolves the names of nodes.
+            "kubelet-preferred-address-types": "InternalIP",
             # Without it every attack with a privileged pod would fail for a reason that is not ours.
             "allow-privileged": "true",
             "audit-policy-file": self.folder / "audit-policy.yaml",

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     PULL_SECRET_NOT_ALLOWED = "PullSecretNotAllowed"
     CONTROLS_HOLD = "ControlsHold"
     CLASS_LOWERED = "ClassLowered"
+    APPROVED_BEFORE_UNFIT = "ApprovedBeforeUnfit"
     REVIEW_DUE = "ReviewDue"
     REVIEW_IN_TIME = "ReviewInTime"
     POD_DIFFERS = "PodDiffers"
@@ -104,6 +105,7 @@ class Reason(StrEnum):
     NETWORK_POLICY_RESTORED = "NetworkPolicyRestored"
     NETWORK_POLICY_CONTESTED = "NetworkPolicyContested"
     NETWORK_POLICY_OPENS_MORE = "NetworkPolicyOpensMore"
+    NETWORK_POLICY_NOT_COMPARED = "NetworkPolicyNotCompared"
     HOST_NETWORK = "HostNetwork"
     ENFORCEMENT_VERIFIED = "EnforcementVerified"
     ENFORCEMENT_NOT_VERIFIED = "EnforcementNotVerified"
@@ -180,6 +182,7 @@ MEANING: dict[Reason, str] = {
     Reason.PULL_SECRET_NOT_ALLOWED: "Pods bear an image pull secret that the procedure does not allow.",
     Reason.CONTROLS_HOLD: "Each control of this family passes.",
     Reason.CLASS_LOWERED: "The risk class is lower than in the subject last approved.",
+    Reason.APPROVED_BEFORE_UNFIT: "What was approved before is admitted no more: a control that a procedure asks for now does not hold for it.",
     Reason.REVIEW_DUE: "The procedure's reviewBy has passed: its owner has to review it.",
     Reason.REVIEW_IN_TIME: "The procedure's next review lies ahead.",
     Reason.POD_DIFFERS: "A held pod differs from its workload's template: something changed it on its way in.",
@@ -224,6 +227,7 @@ MEANING: dict[Reason, str] = {
     Reason.NETWORK_POLICY_MISSING: "The operator's NetworkPolicy is not in place yet, or cannot be written: nothing is cleared on its strength.",
     Reason.NETWORK_POLICY_RESTORED: "Somebody changed or deleted the operator's NetworkPolicy: it was, or is being, put right.",
     Reason.NETWORK_POLICY_CONTESTED: "Something else writes the operator's NetworkPolicy too, so the operator stopped: keep the name out of what that applies.",
+    Reason.NETWORK_POLICY_NOT_COMPARED: "Other NetworkPolicies are too large to be compared with what the register names, so they may open more.",
     Reason.NETWORK_POLICY_OPENS_MORE: "Another NetworkPolicy lets these pods be reached, or reach, beyond what the register names: policies add up.",
     Reason.HOST_NETWORK: "The pods use their node's network, to which no NetworkPolicy applies.",
     Reason.ENFORCEMENT_VERIFIED: "A probe found that the cluster's network enforces NetworkPolicies.",

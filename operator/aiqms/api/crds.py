@@ -14,6 +14,7 @@ from aiqms.api.clearance import ClearanceSpec
 from aiqms.api.deployment import DeploymentSpec, DeploymentStatus
 from aiqms.api.procedure import JUDGED, ProcedureSpec
 from aiqms.api.record import RecordSpec, RecordStatus
+from aiqms.api.selectors import KEYED, VALUED
 from aiqms.api.values import GROUP, VERSION, Json
 
 _DROPPED = ("title", "const", "additionalProperties", "patternProperties", "propertyNames")
@@ -40,6 +41,11 @@ def _same(*fields: str) -> str:
     return " && ".join(f"has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f})" for f in fields)
 
 
+def _selectors(*paths: str) -> dict[str, tuple[tuple[str, str], ...]]:
+    """The rules of the label selectors at these paths."""
+    return {f"{path}.{part}": (rule,) for path in paths for part, rule in (("matchLabels", KEYED), ("matchExpressions[]", VALUED))}
+
+
 PROCEDURE = Kind(
     kind="QMSProcedure",
     plural="qmsprocedures",
@@ -63,7 +69,10 @@ PROCEDURE = Kind(
         ),
         ("!has(self.approvals.since) || self.approvals.since <= self.revision", "approvals.since is above revision: name this revision or an older one"),
     ),
-    under={"onLapse": (("!has(self.grace) || self.action == 'Hold'", "grace belongs to action Hold: with Stop the pods stop at once, leave grace out"),)},
+    under={
+        "onLapse": (("!has(self.grace) || self.action == 'Hold'", "grace belongs to action Hold: with Stop the pods stop at once, leave grace out"),),
+        **_selectors("appliesTo.namespaceSelector", "access.monitoring[].podSelector"),
+    },
 )
 
 DEPLOYMENT = Kind(
@@ -107,6 +116,7 @@ DEPLOYMENT = Kind(
             ("!has(self.podSelector) || has(self.namespace)", "podSelector chooses among the pods of a namespace: leave it out beside cidr"),
             ("!has(self.cidr) || isCIDR(self.cidr)", "cidr is no range of addresses: write one such as 10.20.0.0/16"),
         ),
+        **_selectors("access.clients[].podSelector", "access.egress[].podSelector"),
     },
 )
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from aiqms.api.values import Model, ObjectName, Obligations
 
-Pattern = Annotated[str, Field(min_length=1, max_length=512, pattern="^[!-~]+$")]  # `*` stands for any run of characters, also of slashes
+Pattern = Annotated[str, Field(min_length=1, max_length=512, pattern="^[!-~]+$")]  # of which `*` stands for what: policy/patterns.py
 Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})]
 
 
@@ -21,7 +21,7 @@ class ModelBinding(StrEnum):
 
 
 class Supply(Model):
-    """Each field that is left out asks nothing. In patterns * stands for any run of characters; how those of images are compared is in docs/access.md.
+    """Each field that is left out asks nothing. In patterns * stands for any run of characters, before the path for part of a host's name alone.
 
     digestCheckers: images of init containers that refuse to end while the model's files have another digest than annotation aiqms.dev/model.
     pullSecrets: names of the image pull secrets that pods may bear, none where it is empty; nobody here reads what is in them.

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from aiqms.api.crds import DEPLOYMENT, PROCEDURE, crd
 from aiqms.api.deployment import DeploymentSpec
 from aiqms.api.procedure import LapseAction, ProcedureSpec
+from aiqms.api.selectors import KEY, NEEDING, VALUED, LabelSelector
 from aiqms.api.supply import Supply
 from aiqms.api.values import Json
 from aiqms.cli.manifests import Manifest, Step
@@ -23,6 +24,8 @@ FORMS: Final = (  # how a pattern of the API begins, and what it asks for
     ("^sha256:", "write sha256: and 64 hexadecimal digits in small letters"),
     ("^[1-9][0-9]{0,4}(d|h|m|s)", "write a whole number and d, h, m or s, such as 90d"),
     ("^[a-z][a-z0-9+.-]*:", "write a URI, such as https://qms.bank.example/SOP-017"),
+    (KEY, "write a label's key: letters, digits, -, _ and ., with or without a domain and a slash before it"),
+    ("^([A-Za-z0-9]([-A-Za-z0-9_.]", "write a label's value: letters, digits, -, _ and ."),
     ("^[a-z0-9]([-a-z0-9.]*", "write small letters, digits, - and ."),
     ("^[a-z0-9]([-a-z0-9]*", "write small letters, digits and -"),
 )
@@ -91,6 +94,21 @@ def crossed(manifest: Manifest, spec: Any) -> Iterator[Wrong]:
             yield from _in_procedure(spec)
         case DeploymentSpec():
             yield from _in_deployment(manifest.name, spec)
+    for path, selector in _selectors(spec):
+        for i, each in enumerate(selector.match_expressions):
+            if bool(each.values) != (each.operator in NEEDING):
+                yield ("spec", *path, "matchExpressions", i), f"{dotted((*path, 'matchExpressions', i))}: {VALUED[1]} (operator {each.operator})"
+
+
+def _selectors(spec: Any) -> Iterator[tuple[tuple[Step, ...], LabelSelector]]:
+    """All label selectors of a spec, each with its path below it."""
+    if isinstance(spec, ProcedureSpec):
+        named = [(("access", "monitoring", i, "podSelector"), m.pod_selector) for i, m in enumerate(spec.access.monitoring if spec.access else [])]
+        found: list[tuple[tuple[Step, ...], LabelSelector | None]] = [(("appliesTo", "namespaceSelector"), spec.applies_to.namespace_selector), *named]
+    else:
+        clients = [(("access", "clients", i, "podSelector"), c.pod_selector) for i, c in enumerate(spec.access.clients)]
+        found = [*clients, *((("access", "egress", i, "podSelector"), e.pod_selector) for i, e in enumerate(spec.access.egress))]
+    yield from ((path, selector) for path, selector in found if selector)
 
 
 def _in_procedure(spec: ProcedureSpec) -> Iterator[Wrong]:

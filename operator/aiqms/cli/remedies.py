@@ -69,7 +69,7 @@ def _network(control: Json, facts: Facts) -> Way | None:
     match control["reason"]:
         case Reason.NETWORK_POLICY_CONTESTED:
             return Way(who=those, command=f"kubectl delete networkpolicy {own} -n {facts.namespace}")
-        case Reason.NETWORK_POLICY_OPENS_MORE:
+        case Reason.NETWORK_POLICY_OPENS_MORE | Reason.NETWORK_POLICY_NOT_COMPARED:
             first = next(iter(_NAMED.findall(control["message"])), "")
             return Way(who=those, command=f"kubectl edit networkpolicy {first} -n {facts.namespace}" if first else "")
         case Reason.ENFORCEMENT_NOT_VERIFIED if _UNSET in control["message"]:

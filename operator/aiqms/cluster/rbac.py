@@ -12,7 +12,6 @@ from aiqms.policy.rbac import Binding, Clusterwide, Local, Rbac, Subject, bindin
 
 RBAC = "rbac.authorization.k8s.io/v1"
 KINDS = {"Role": "roles", "RoleBinding": "rolebindings", "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
-_EVERYWHERE = ("system:serviceaccounts", "system:authenticated")  # bound in one namespace, they give every namespace's accounts rights there
 _ACCOUNTS = "system:serviceaccounts:"
 
 
@@ -24,7 +23,7 @@ class Grants:
         self._clusterwide: Clusterwide | None = None
         self._locals: dict[str, Local] = {}
         self._stale: set[str] = set()  # namespaces whose part has to be compiled anew
-        self._naming: dict[Subject, tuple[Binding, ...]] = {}  # RoleBindings by the ServiceAccounts, and groups of these, that they name
+        self._naming: dict[Subject, tuple[Binding, ...]] = {}  # RoleBindings by the ServiceAccounts, or those of one namespace, that they name
         self._bound: dict[Key, Binding] = {}
         self.roles = Store(role_of, self._near)
         self.bindings = Store(binding_of, self._rebound)
@@ -50,7 +49,7 @@ class Grants:
         self._tell(s for _, bound in self.bindings.within(namespace) for s in bound.subjects)
 
     def _rebound(self, namespace: str, name: str) -> None:
-        """A RoleBinding also concerns the namespaces whose ServiceAccounts it names, or named before."""
+        """A RoleBinding also concerns the namespaces whose ServiceAccounts it names, or named before. What it gives to everybody is its own namespace's."""
         self._stale.add(namespace)
         before, now = self._bound.pop((namespace, name), None), self.bindings.get(namespace, name)
         if now:
@@ -59,6 +58,8 @@ class Grants:
         for who in filter(_account, named):
             kept = tuple(b for b in self._naming.get(who, ()) if (b.namespace, b.name) != (namespace, name))
             self._naming[who] = (*kept, now) if now and who in now.subjects else kept
+            if not self._naming[who]:
+                del self._naming[who]
         self._changed(namespace)
         self._tell(named)
 
@@ -68,12 +69,10 @@ class Grants:
                 self._changed(who.namespace)
             elif who.name.startswith(_ACCOUNTS):
                 self._changed(who.name.removeprefix(_ACCOUNTS))
-            elif who.name in _EVERYWHERE:
-                self._everything()
 
 
 def _account(who: Subject) -> bool:
-    return who.kind == "ServiceAccount" or who.name.startswith(_ACCOUNTS) or who.name in _EVERYWHERE
+    return who.kind == "ServiceAccount" or who.name.startswith(_ACCOUNTS)
 
 
 def _sorted(store: Store[Binding], namespace: str) -> tuple[Binding, ...]:

@@ -16,9 +16,10 @@ from aiqms.cluster.inputs import SECRETS, InputReader
 from aiqms.cluster.readers import ClearanceSeen, DeploymentSeen, PodSeen, RecordSeen, WorkloadSeen
 from aiqms.controllers.surroundings import Around, around, surroundings
 from aiqms.gate.difference import differences
-from aiqms.policy.facts import Broken, Input, Origin, PodFacts, Procedure, PullSecrets, Reach, Record, WorkloadFacts
+from aiqms.policy.elsewhere import Others, elsewhere
+from aiqms.policy.facts import Broken, Elsewhere, Input, Origin, PodFacts, Procedure, PullSecrets, Reach, Record, WorkloadFacts
 from aiqms.policy.networks import Network
-from aiqms.policy.procedures import applies
+from aiqms.policy.procedures import applies, reaches
 from aiqms.policy.reach import reach
 from aiqms.policy.surroundings import Surroundings
 
@@ -51,7 +52,9 @@ async def gather(namespace: str, caches: Caches, reader: InputReader) -> Gathere
     pods = _pods(caches.pods.within(namespace))
     deployments = dict(caches.deployments.within(namespace))
     near = around(namespace, caches) if deployments else None
-    view = _View(namespace, caches, clearance, stored, seen.labels, governed=seen.governed, records=records, pods=pods, around=near)
+    view = _View(
+        namespace, caches, clearance, stored, seen.labels, governed=seen.governed, records=records, pods=pods, everywhere=_everywhere(caches), around=near
+    )
     others = ({*pods, *records, *stored.deployments, *stored.orphans} - set(deployments)) if seen.governed else set(records) - set(deployments)
     return Gathered(
         governed=seen.governed,
@@ -64,7 +67,10 @@ async def gather(namespace: str, caches: Caches, reader: InputReader) -> Gathere
 
 @dataclass(frozen=True)
 class _View:
-    """What all deployments of the namespace share."""
+    """What all deployments of the namespace share. everywhere: all procedures, by name.
+
+    reached: by the names of the procedures that apply, and of the ServiceAccounts: worked out once for each.
+    """
 
     namespace: str
     caches: Caches
@@ -74,7 +80,9 @@ class _View:
     governed: bool
     records: Mapping[str, list[Record]]
     pods: Mapping[str, list[tuple[str, PodSeen]]]
+    everywhere: tuple[Procedure | tuple[str, Broken], ...] = ()
     around: Around | None = None
+    reached: dict[tuple[frozenset[str], frozenset[str]], Reach] = field(default_factory=dict)
 
 
 def _stored(clearance: ClearanceSeen | None) -> ClearanceSpec:
@@ -111,7 +119,7 @@ def _unregistered(view: _View, name: str) -> Input:
         pods=tuple(_pod(view, n, p, ()) for n, p in view.pods.get(name, ())),
         entries=tuple(view.stored.deployments.get(name, ())),
         orphan=view.stored.orphans.get(name),
-        stop_roles=_stop_roles(_everywhere(view.caches)),
+        stop_roles=_stop_roles(view.everywhere),
     )
 
 
@@ -133,7 +141,8 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         entries=tuple(view.stored.deployments.get(name, ())),
         orphan=view.stored.orphans.get(name),
         unreadable="; ".join(filter(None, (unread, _broken_records(view, name)))),
-        stop_roles=_stop_roles(applying) or _stop_roles(_everywhere(view.caches)),
+        stop_roles=_stop_roles(applying) or _stop_roles(view.everywhere),
+        elsewhere=_elsewhere(view, name, seen, applying),
         editors=seen.editors,
         around=_around(view, name, found),
         pull_secrets=_pull_secrets(view, found, view.pods.get(name, ())),
@@ -142,6 +151,15 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         before=seen.status,
         reach=_reach(view, name, applying, found.values()),
     )
+
+
+def _elsewhere(view: _View, name: str, seen: DeploymentSeen, applying: Sequence[Procedure | tuple[str, Broken]]) -> tuple[Elsewhere, ...]:
+    """Of an entry that cannot be read nobody knows which procedures apply, and every Stop role counts."""
+    if isinstance(seen.spec, Broken):
+        return ()
+    others = tuple(p for p in view.everywhere if isinstance(p, Procedure) and p not in applying)
+    near = frozenset(p.name for p in others if reaches(p.spec.applies_to, namespace=view.namespace, labels=view.labels))
+    return elsewhere(Others(others, near), view.records.get(name, ()), view.stored.deployments.get(name, ()), seen.status)
 
 
 def _around(view: _View, name: str, found: Mapping[Workload, WorkloadSeen | PodSeen | None]) -> Surroundings:
@@ -164,7 +182,11 @@ def _network(view: _View, name: str, seen: DeploymentSeen, workloads: Iterable[W
 def _reach(view: _View, name: str, applying: Sequence[Procedure | tuple[str, Broken]], workloads: Iterable[WorkloadSeen | PodSeen | None]) -> Reach:
     """Who can do what here, as far as the procedures ask; the ServiceAccounts are those of the workloads, and of pods that still run as another."""
     shapes = [*(w.shape for w in workloads if w), *(p.shape for _, p in view.pods.get(name, ()))]
-    return reach(view.caches.grants.seen(view.namespace), [p for p in applying if isinstance(p, Procedure)], {_account(s.pod) for s in shapes})
+    readable, accounts = [p for p in applying if isinstance(p, Procedure)], frozenset(_account(s.pod) for s in shapes)
+    key = frozenset(p.name for p in readable), accounts
+    if key not in view.reached:
+        view.reached[key] = reach(view.caches.grants.seen(view.namespace), readable, accounts)
+    return view.reached[key]
 
 
 def _account(pod: Json) -> str:
@@ -180,14 +202,12 @@ def _broken_records(view: _View, deployment: str) -> str:
 def _applying(view: _View, spec: DeploymentSpec) -> tuple[Procedure | tuple[str, Broken], ...]:
     """Those that apply, by name; of one that cannot be read nobody knows, so it is there too."""
     return tuple(
-        p
-        for p in _everywhere(view.caches)
-        if not isinstance(p, Procedure) or applies(p.spec.applies_to, spec=spec, namespace=view.namespace, labels=view.labels)
+        p for p in view.everywhere if not isinstance(p, Procedure) or applies(p.spec.applies_to, spec=spec, namespace=view.namespace, labels=view.labels)
     )
 
 
-def _everywhere(caches: Caches) -> list[Procedure | tuple[str, Broken]]:
-    return [(name, p) if isinstance(p, Broken) else p for name, p in sorted(caches.procedures.within(""), key=lambda p: p[0])]
+def _everywhere(caches: Caches) -> tuple[Procedure | tuple[str, Broken], ...]:
+    return tuple((name, p) if isinstance(p, Broken) else p for name, p in sorted(caches.procedures.within(""), key=lambda p: p[0]))
 
 
 def _stop_roles(procedures: Sequence[Procedure | tuple[str, Broken]]) -> dict[str, tuple[str, ...]]:

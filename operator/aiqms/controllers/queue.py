@@ -11,13 +11,14 @@ _LONGEST = 24 * 3600.0  # seconds: a later wake-up is asked for again then
 
 
 class Queue:
-    """Keys that wait, keys that are worked on, and wake-ups. Belongs to one event loop."""
+    """Keys that wait, keys that are worked on, wake-ups, and other tries after failures, which put no wake-up off. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, None] = {}  # in order
         self._working: set[str] = set()
         self._again: set[str] = set()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._wakes: dict[str, asyncio.TimerHandle] = {}
+        self._retries: dict[str, asyncio.TimerHandle] = {}
         self._failures: Counter[str] = Counter()
         self._something = asyncio.Event()
 
@@ -52,30 +53,33 @@ class Queue:
     def succeeded(self, key: str) -> None:
         """Forgets earlier failures."""
         self._failures.pop(key, None)
+        _cancel(self._retries, key)
 
     def failed(self, key: str) -> float:
-        """Has the key worked on again after a pause that doubles with each failure; returns the pause in seconds."""
+        """Has the key worked on again after a pause that doubles with each failure, and when it was to be woken; returns the pause in seconds."""
         self._failures[key] += 1
         pause: float = min(_BACKOFF[0] * 2.0 ** (self._failures[key] - 1), _BACKOFF[1])
-        self._at(key, pause)
+        self._at(self._retries, key, pause)
         return pause
 
     def wake(self, key: str, at: datetime | None) -> None:
         """Has the key worked on at that time, in place of the wake-up asked for before. at: aware, None for never."""
         if at is None:
-            self._cancel(key)
+            _cancel(self._wakes, key)
         else:
-            self._at(key, max(0.0, (at - datetime.now(UTC)).total_seconds()))
+            self._at(self._wakes, key, max(0.0, (at - datetime.now(UTC)).total_seconds()))
 
     def close(self) -> None:
-        """Cancels all wake-ups."""
-        for key in list(self._timers):
-            self._cancel(key)
+        """Cancels all wake-ups and other tries."""
+        for timers in (self._wakes, self._retries):
+            for key in list(timers):
+                _cancel(timers, key)
 
-    def _at(self, key: str, seconds: float) -> None:
-        self._cancel(key)
-        self._timers[key] = asyncio.get_running_loop().call_later(min(seconds, _LONGEST), self.add, key)
+    def _at(self, timers: dict[str, asyncio.TimerHandle], key: str, seconds: float) -> None:
+        _cancel(timers, key)
+        timers[key] = asyncio.get_running_loop().call_later(min(seconds, _LONGEST), self.add, key)
 
-    def _cancel(self, key: str) -> None:
-        if timer := self._timers.pop(key, None):
-            timer.cancel()
+
+def _cancel(timers: dict[str, asyncio.TimerHandle], key: str) -> None:
+    if timer := timers.pop(key, None):
+        timer.cancel()

@@ -16,11 +16,11 @@ from aiqms.cluster.caches import Caches
 from aiqms.cluster.client import ApiError
 from aiqms.cluster.inputs import InputReader
 from aiqms.controllers.apply import Applier, Changed, Deposed
+from aiqms.controllers.deciding import Undecided, decided
 from aiqms.controllers.gather import Gathered, gather
 from aiqms.controllers.logs import Logs
 from aiqms.controllers.network import Networks, NotWritten
 from aiqms.controllers.queue import Queue
-from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.facts import Decision
 from aiqms.policy.status import NOTICES
 
@@ -52,42 +52,43 @@ class Reconciler:
         """The edge: what went wrong becomes a log line, a metric and another try."""
         try:
             with metrics.RECONCILE_SECONDS.time():
-                wake = await self.reconcile(namespace)
+                await self.reconcile(namespace)
         except (Deposed, asyncio.CancelledError):
             raise
         except Exception as error:
             metrics.RECONCILE_ERRORS.labels(type(error).__name__).inc()
             pause = self.queue.failed(namespace)
-            expected = isinstance(error, (ApiError, Changed, NotWritten, aiohttp.ClientError, TimeoutError))
+            expected = isinstance(error, (ApiError, Changed, NotWritten, Undecided, aiohttp.ClientError, TimeoutError))
             log.warning("tried again later", exc_info=None if expected else error, extra={"namespace": namespace, "why": str(error), "seconds": pause})
         else:
             self.queue.succeeded(namespace)
-            self.queue.wake(namespace, wake)
 
-    async def reconcile(self, namespace: str) -> datetime | None:
-        """Makes the namespace what its facts say; returns when time alone changes something."""
+    async def reconcile(self, namespace: str) -> None:
+        """Makes the namespace what its facts say, and asks to be woken when time alone changes something, also where a write then fails."""
         facts = await gather(namespace, self.caches, self.reader)
         if facts is None:
             self.logs.forget(namespace)
-            return None
+            self.queue.wake(namespace, None)
+            return
         now = datetime.now(UTC).replace(microsecond=0)  # the API server's times are whole seconds
         if facts.governed and (facts.clearance is None or now <= facts.clearance.created):
-            return await self._opened(namespace, facts, now)
+            await self._opened(namespace, facts, now)
+            return
         facts, unwritten = await self.networks.settle(namespace, facts, now)
         facts = self.logs.settle(namespace, facts)
-        decisions = {name: decide(given, now) for name, given in facts.registered.items()}
-        decisions |= {name: deregistered(given, now) for name, given in facts.unregistered.items()}
-        await self.applier.apply(namespace, facts, decisions, now)
-        _measure(namespace, facts, decisions)
+        found = decided(namespace, facts, now)
+        self.queue.wake(namespace, found.wake)
+        await self.applier.apply(namespace, found.facts, found.decisions, now)
+        _measure(namespace, facts, found.decisions)
+        found.check()
         if unwritten:
             raise unwritten
-        return min((d.wake for d in decisions.values() if d.wake), default=None)
 
-    async def _opened(self, namespace: str, facts: Gathered, now: datetime) -> datetime:
+    async def _opened(self, namespace: str, facts: Gathered, now: datetime) -> None:
         """The Clearance is made, and judged by from the next second on: so what runs since its second, with no trace of the gate, is older than the gate."""
         if facts.clearance is None:
             await self.applier.open(namespace)
-        return now + timedelta(seconds=1)
+        self.queue.wake(namespace, now + timedelta(seconds=1))
 
 
 def _measure(namespace: str, facts: Gathered, decisions: dict[str, Decision]) -> None:

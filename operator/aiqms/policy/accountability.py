@@ -19,7 +19,7 @@ def stop(facts: Facts) -> list[Row]:
     if not facts.stops:
         return []
     first = facts.stops[0]
-    needed = waits(missing_to_resume(facts.stops[-1], facts.records, facts.given.stop_roles))
+    needed = waits(missing_to_resume(facts.stops[-1], facts.records, facts.given.stopping))
     said = f"{first.person} stopped it on {moment(first.created)} (apr/{first.name}){': ' + first.spec.rationale[:200] if first.spec.rationale else ''}"
     serves = [f"{o.framework} {o.id}" for p in facts.procedures if p.spec.stop for o in p.spec.stop.obligations]
     return [row("stop", Result.FAIL, Reason.STOPPED, f"{said}; to go on, a Resume is missing by {needed}", serves=serves)]
@@ -27,10 +27,12 @@ def stop(facts: Facts) -> list[Row]:
 
 def emergency(facts: Facts) -> list[Row]:
     """Each Emergency is said until it is reviewed; one that nobody reviewed in time blocks everything."""
-    return [_glass(facts, p, g) for p in facts.procedures for g in facts.glass.get(p.name, ()) if g.in_force(facts.now) or g.review is None]
+    here = [_glass(facts, p, g) for p in facts.procedures for g in facts.glass.get(p.name, ()) if g.in_force(facts.now) or g.review is None]
+    return here + [_glass(facts, e.procedure, g, left=True) for e in facts.given.elsewhere for g in facts.left.get(e.procedure.name, ()) if g.review is None]
 
 
-def _glass(facts: Facts, procedure: Procedure, glass: BreakGlass) -> Row:
+def _glass(facts: Facts, procedure: Procedure, glass: BreakGlass, *, left: bool = False) -> Row:
+    """left: the procedure does not apply now, so that the Emergency clears nothing, and is reviewed all the same."""
     terms = procedure.spec.emergency
     serves = [f"{o.framework} {o.id}" for o in terms.obligations] if terms else []
     who = f"{glass.record.person} broke the glass on {moment(glass.record.created)} (apr/{glass.record.name}): {glass.record.spec.rationale[:200]}"
@@ -38,7 +40,7 @@ def _glass(facts: Facts, procedure: Procedure, glass: BreakGlass) -> Row:
         said = f"{who}; the review was due by {moment(glass.due)}: somebody else who approves makes a record with reviews: {glass.record.name}"
         return row("emergency", Result.FAIL, Reason.REVIEW_OVERDUE, said, procedure=procedure, serves=serves)
     review = f"reviewed by {glass.review.person}" if glass.review else f"to be reviewed by somebody else until {moment(glass.due)}"
-    reason = Reason.EMERGENCY_IN_FORCE if glass.in_force(facts.now) else Reason.REVIEW_PENDING
+    reason = Reason.EMERGENCY_IN_FORCE if glass.in_force(facts.now) and not left else Reason.REVIEW_PENDING
     return row("emergency", Result.WARN, reason, f"{who}; until {moment(glass.until)}; {review}", procedure=procedure, serves=serves)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiqms.policy import accountability, checks, endpoints, identity, network, retention, rights, storage, supply
+from aiqms.policy import accountability, checks, endpoints, identity, network, older, retention, rights, storage, supply
 from aiqms.policy.checks import Check, Facts, Row
 
 CHAIN: list[Check] = [
@@ -34,7 +34,7 @@ CHAIN: list[Check] = [
     rights.review_every,
     checks.approvals,
 ]
-SHOWN: list[Check] = [checks.class_lowered, checks.pods]  # looked at once it is decided what is cleared, which they do not change
+SHOWN: list[Check] = [checks.class_lowered, older.approved_before, checks.pods]  # looked at once it is decided what is cleared, which they do not change
 
 
 def judged(facts: Facts) -> list[Row]:

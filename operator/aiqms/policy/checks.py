@@ -21,7 +21,7 @@ from aiqms.policy.procedures import obligations
 from aiqms.policy.subject import Subject
 from aiqms.policy.words import moment, plural, short
 
-TERMS, INPUTS = 32, 256  # what an entry of the Clearance can hold of procedures and of objects that its pods read
+TERMS, INPUTS, INPUT = 32, 256, 300  # what an entry of the Clearance can hold of procedures, of objects that its pods read, and of the name of one
 ROOMY, FULL = 768 * 1024, 1024 * 1024  # bytes of a Clearance: from when it is said, and from when nothing more is cleared; etcd refuses 1.5 MiB
 
 
@@ -30,7 +30,7 @@ class Facts:
     """An Input made ready for checking. quorums: of the current subject, for each procedure that applies.
 
     subject: None while a workload is missing, or something else that makes it up cannot be read and never could.
-    stops: that stand. glass: the Emergencies that count, by procedure.
+    stops: that stand. glass: the Emergencies that count, by procedure; left: those under procedures that do not apply now, which clear nothing.
     approved: the entry last approved, known once it is decided what is cleared.
     """
 
@@ -44,6 +44,7 @@ class Facts:
     approved: Entry | None = None
     stops: tuple[Record, ...] = ()
     glass: Mapping[str, tuple[BreakGlass, ...]] = field(default_factory=dict)
+    left: Mapping[str, tuple[BreakGlass, ...]] = field(default_factory=dict)
 
     def emergency(self, procedure: Procedure) -> BreakGlass | None:
         """The Emergency that clears the current subject now in place of the procedure's approvals: the one that lasts longest."""
@@ -53,8 +54,10 @@ class Facts:
     @property
     def review_due(self) -> datetime | None:
         """By when the first Emergency of an enforced procedure has to be reviewed that is not yet."""
-        enforced = {p.name for p in self.procedures if p.spec.enforcement is Enforcement.ENFORCE}
-        return min((g.due for name, each in self.glass.items() if name in enforced for g in each if g.review is None), default=None)
+        every = (*self.procedures, *(e.procedure for e in self.given.elsewhere))
+        enforced = {p.name for p in every if p.spec.enforcement is Enforcement.ENFORCE}
+        glass = (g for name, each in (*self.glass.items(), *self.left.items()) if name in enforced for g in each)
+        return min((g.due for g in glass if g.review is None), default=None)
 
     @property
     def unreviewed(self) -> bool:
@@ -167,6 +170,10 @@ def _workload(workload: WorkloadFacts, name: str) -> Row:
     if workload.label != name:
         said = f"the pods of {workload.ref} name {workload.label}, which decides"
         return row(id_, Result.FAIL, Reason.WORKLOAD_CLAIMED, f"{said}: take it out of spec.workloads, or change {where}")
+    long = [name for name in (*workload.inputs, *workload.secrets) if len(name) > INPUT]
+    if long:
+        said = f"the pods of {workload.ref} read {long[0][:INPUT]}…, and no object can have so long a name"
+        return row(id_, Result.FAIL, Reason.INPUT_UNREADABLE, f"{said}: correct {where.removesuffix('.metadata.labels')}")
     if len(workload.inputs) + len(workload.secrets) > INPUTS:
         said = f"the pods of {workload.ref} read {len(workload.inputs) + len(workload.secrets)} ConfigMaps, Secrets and claims"
         return row(id_, Result.FAIL, Reason.TOO_MANY_INPUTS, f"{said}, and at most {INPUTS} can be frozen: join some of them")

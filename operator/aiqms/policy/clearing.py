@@ -25,6 +25,7 @@ class Current:
     """The current subject, judged. until: the end of its permission, None while it has none. audit: only procedures in Audit apply.
 
     stopped: a Stop stands, or an Emergency went without its review: nothing is permitted. editors: who changed what is approved, where known.
+    barred: a control fails that judges what surrounds all pods, also those of what was approved before; unfit: templates of that which fail one themselves.
     """
 
     subject: Subject | None
@@ -35,6 +36,8 @@ class Current:
     audit: bool = False
     stopped: bool = False
     editors: tuple[str, ...] = ()
+    barred: bool = False
+    unfit: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,18 +139,23 @@ def superseded_entries(given: Input, current: Current, before: Sequence[Entry], 
     The one approved last is kept while nothing newer is cleared: new pods of it may come, and people see what has changed since.
     """
     marked = [e.model_copy(update={"superseded": e.superseded or now, "terms": e.terms or _lapse_terms(current)}) for e in before]
-    ordered = sorted((rejudged(e, given, records, now) for e in marked), key=lambda e: e.superseded or now, reverse=True)
+    ordered = sorted(
+        (rejudged(e, given, records, now, fit=not current.barred and e.template not in current.unfit) for e in marked),
+        key=lambda e: e.superseded or now,
+        reverse=True,
+    )
     served = distinct(p.template for p in given.pods if not p.held and not covers(own, p.template))
     last = None if any(is_live(e, now) for e in own) else next((e.fingerprint for e in ordered if e.components), None)
     return [e for e in ordered if e.fingerprint == last or (e.template in served and not kept(e, records, now).over(now))]
 
 
-def rejudged(entry: Entry, given: Input, records: Records, now: datetime, glass: Glass = _NONE) -> Entry:
+def rejudged(entry: Entry, given: Input, records: Records, now: datetime, glass: Glass = _NONE, *, fit: bool = True) -> Entry:
     """A subject approved before, held against the terms that it was cleared under, its records and its inputs as they are now.
 
+    fit: whether the controls that judge it too hold.
     glass: the Emergencies that count for it; none once it is superseded, for an Emergency clears the current subject alone.
     """
-    end = None if inputs_changed(entry, given.workloads) else _permitted_until(entry, records, glass)
+    end = None if not fit or inputs_changed(entry, given.workloads) else _permitted_until(entry, records, glass)
     if end is None or end <= now:
         return _shortened(entry, now)
     return entry.model_copy(update={"valid_until": min(end, grace_end(entry) or FOREVER)})

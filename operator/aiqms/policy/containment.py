@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiqms.api.values import Json
@@ -11,6 +11,30 @@ from aiqms.api.values import Json
 SPACE = "kubernetes.io/metadata.name"  # label of every Namespace, which the API server keeps equal to its name
 _DIRECTIONS = (("Ingress", "ingress", "from"), ("Egress", "egress", "to"))
 _EVERYWHERE: Json = {}
+PAIRS, STEPS = 512, 65_536  # what is compared for one deployment: pairs of selectors, and all of them together, peers and ports; some 50 ms
+
+
+class TooMuch(Exception):
+    """More than is compared, so that nobody can tell."""
+
+
+@dataclass
+class Effort:
+    """What may still be compared: whoever writes a NetworkPolicy must not keep the operator busy. Raises TooMuch where nothing is left."""
+
+    pairs: int = PAIRS
+    steps: int = STEPS
+
+    def pair(self) -> None:
+        """Two selectors are compared."""
+        self.pairs -= 1
+        self.step()
+
+    def step(self, count: int = 1) -> None:
+        """So many requirements, peers or ports are looked at."""
+        self.steps -= count
+        if self.steps < 0 or self.pairs < 0:
+            raise TooMuch
 
 
 @dataclass(frozen=True)
@@ -56,26 +80,50 @@ def requirements(selector: Json) -> list[Requirement]:
     return exact + [Requirement(e["key"], e["operator"], frozenset(e.get("values") or ())) for e in selector.get("matchExpressions") or []]
 
 
-def selects(selector: Json, labels: Mapping[str, str]) -> bool:
-    """Whether pods with these labels are chosen."""
-    return all(r.met(labels) for r in requirements(selector))
+def selects(selector: Json, labels: Iterable[Mapping[str, str]], effort: Effort) -> bool:
+    """Whether pods with one of these sets of labels are chosen."""
+    asked = requirements(selector)
+    return any(_meets(asked, each, effort) for each in labels)
 
 
-def narrower(one: Json, other: Json) -> bool:
-    """Whether the other selector certainly chooses everything that the one does."""
-    known = requirements(one)
-    return all(any(k.key == wanted.key and k.implies(wanted) for k in known) for wanted in requirements(other))
+def _meets(asked: Sequence[Requirement], labels: Mapping[str, str], effort: Effort) -> bool:
+    effort.step(1 + len(asked))
+    return all(r.met(labels) for r in asked)
 
 
-def peer_within(peer: Json, allowed: Json, namespace: str) -> bool:
+def narrower(one: Json, other: Json, effort: Effort | None = None) -> bool:
+    """Whether the other selector certainly chooses everything that the one does. effort: none for selectors whose size a schema bounds."""
+    known: dict[str, list[Requirement]] = {}
+    for each in requirements(one):
+        known.setdefault(each.key, []).append(each)
+        if effort:
+            effort.step(1 + len(each.values))
+    return all(any(_implies(k, wanted, effort) for k in known.get(wanted.key, ())) for wanted in requirements(other))
+
+
+def _implies(one: Requirement, other: Requirement, effort: Effort | None) -> bool:
+    if effort:
+        effort.step(1 + len(one.values) + len(other.values))
+    return one.implies(other)
+
+
+def peer_within(peer: Json, allowed: Json, namespace: str, effort: Effort | None = None) -> bool:
     """Whether a peer of a policy in this namespace is certainly part of an allowed one."""
     if set(peer) - {"podSelector", "namespaceSelector", "ipBlock"}:
         return False
     if "ipBlock" in peer or "ipBlock" in allowed:
         return "ipBlock" in peer and "ipBlock" in allowed and block_within(peer["ipBlock"], allowed["ipBlock"])
-    if not narrower(_spaces(peer, namespace), _spaces(allowed, namespace)):
+    mine, theirs = _spaces(peer, namespace), _spaces(allowed, namespace)
+    if _single(mine) and _single(theirs) and mine != theirs:
         return False
-    return narrower(peer.get("podSelector") or _EVERYWHERE, allowed.get("podSelector") or _EVERYWHERE)
+    if effort:
+        effort.pair()
+    return narrower(mine, theirs, effort) and narrower(peer.get("podSelector") or _EVERYWHERE, allowed.get("podSelector") or _EVERYWHERE, effort)
+
+
+def _single(spaces: Json) -> bool:
+    """Whether it is one namespace by its name: two such need no further look."""
+    return set(spaces) == {"matchLabels"} and set(spaces["matchLabels"]) == {SPACE}
 
 
 def _spaces(peer: Json, namespace: str) -> Json:
@@ -100,39 +148,50 @@ def block_within(block: Json, allowed: Json) -> bool:
     return False
 
 
-def port_within(port: Json | None, allowed: Sequence[Json]) -> bool:
+Ports = Collection[tuple[str, int]]  # protocol and number
+
+
+def port_within(port: Json | None, allowed: Ports | None) -> bool:
     """Whether a port, or range, is certainly among the allowed ones; None: any port. A name is not: what it stands for, each pod says for itself."""
-    if not allowed:
+    if allowed is None:
         return True
     if port is None or set(port) - {"protocol", "port", "endPort"} or not isinstance(port.get("port"), int):
         return False
     first, last = int(port["port"]), int(port.get("endPort") or port["port"])
-    open_ = {(a.get("protocol", "TCP"), a["port"]) for a in allowed if isinstance(a.get("port"), int)}
-    return all((port.get("protocol", "TCP"), n) in open_ for n in range(first, last + 1))
+    wanted = range(first, last + 1)
+    return len(wanted) <= len(allowed) and all((port.get("protocol", "TCP"), n) in allowed for n in wanted)
 
 
-def beyond(spec: Json, allowed: Json, namespace: str) -> list[str]:
-    """What a policy opens that the allowed one does not, in words. Both are specs of NetworkPolicies in this namespace."""
+def _open(ports: Sequence[Json]) -> Ports | None:
+    """None: any."""
+    return {(p.get("protocol", "TCP"), p["port"]) for p in ports if isinstance(p.get("port"), int)} if ports else None
+
+
+def beyond(spec: Json, allowed: Json, namespace: str, effort: Effort) -> list[str]:
+    """What a policy opens that the allowed one does not, in words. Both are specs of NetworkPolicies in this namespace. Raises TooMuch."""
     types = spec.get("policyTypes") or [d[0] for d in _DIRECTIONS]
-    return [said for kind, field, peers in _DIRECTIONS if kind in types for said in _beyond(spec, allowed, field, peers, namespace)]
+    return [said for kind, *where in _DIRECTIONS if kind in types for said in _beyond(spec, allowed, (where[0], where[1]), namespace, effort)]
 
 
-def _beyond(spec: Json, allowed: Json, field: str, peers: str, namespace: str) -> Iterator[str]:
-    mine: list[Json] = allowed.get(field) or []
+def _beyond(spec: Json, allowed: Json, where: tuple[str, str], namespace: str, effort: Effort) -> Iterator[str]:
+    field, peers = where
+    mine = [(each.get(peers) or [], _open(each.get("ports") or [])) for each in allowed.get(field) or []]
     for rule in spec.get(field) or []:
         strange = sorted(set(rule) - {peers, "ports"})
         if strange:
             yield f"{field} by {', '.join(strange)}, which this version does not know"
         for peer in rule.get(peers) or [None]:
+            effort.step()
+            open_ = [ports for named, ports in mine if _among(peer, named, namespace, effort)]
             for port in rule.get("ports") or [None]:
-                if not any(_within(peer, port, each, peers, namespace) for each in mine):
+                effort.step(1 + len(open_))
+                if not any(port_within(port, each) for each in open_):
                     yield f"{field} {peers} {described(peer)} at {_port(port)}"
 
 
-def _within(peer: Json | None, port: Json | None, rule: Json, peers: str, namespace: str) -> bool:
-    named: list[Json] = rule.get(peers) or []
-    who = not named or (peer is not None and any(peer_within(peer, each, namespace) for each in named))
-    return who and port_within(port, rule.get("ports") or [])
+def _among(peer: Json | None, named: Sequence[Json], namespace: str, effort: Effort) -> bool:
+    effort.step(1 + len(named))
+    return not named or (peer is not None and (peer in named or any(peer_within(peer, each, namespace, effort) for each in named)))
 
 
 def described(peer: Json | None) -> str:

@@ -18,9 +18,10 @@ from aiqms.policy.approvals import Quorum, Records, quorum, sifted, until
 from aiqms.policy.chain import judged, shown
 from aiqms.policy.checks import TERMS, Facts, Row
 from aiqms.policy.clearing import Current, Kept, capped, carried_on, covers, evolved, halted, is_live, kept, orphan_stop, running
-from aiqms.policy.emergency import emergencies
+from aiqms.policy.emergency import BreakGlass, emergencies
 from aiqms.policy.facts import Broken, Decision, Input, PodFacts, Procedure, Record, Removal
 from aiqms.policy.network import turns
+from aiqms.policy.older import barred, unfit
 from aiqms.policy.pods import releases, removals, stopped, uncovered
 from aiqms.policy.procedures import term
 from aiqms.policy.records import Standing, remembering, unregistered, verdicts
@@ -40,8 +41,13 @@ def decide(given: Input, now: datetime) -> Decision:
     entries = _kept(_entries(facts, rows), records, now)
     decided = replace(facts, approved=_approved([k.entry for k in entries]))
     own = {facts.subject.fingerprint: facts.quorums} if facts.subject else {}
-    at = replace(_standing(given, entries, records, own, now), glass=[g for each in facts.glass.values() for g in each])
+    at = replace(_standing(given, entries, records, own, now), glass=_every_glass(facts))
     return _carried_out(given, status(decided, [*rows, *shown(decided)], entries), entries, at, halt=_halt(facts))
+
+
+def _every_glass(facts: Facts) -> list[BreakGlass]:
+    """The first that a record's verdict finds is of a procedure that applies."""
+    return [g for each in (*facts.glass.values(), *facts.left.values()) for g in each]
 
 
 def _halt(facts: Facts) -> str:
@@ -55,7 +61,7 @@ def _order(stops: Sequence[Record]) -> str:
 
 def _stops(given: Input, records: Records) -> list[Record]:
     """In a namespace that the gate does not judge nothing is stopped: its controllers would make pods anew for ever."""
-    return standing_stops(records, given.stop_roles) if given.governed else []
+    return standing_stops(records, given.stopping) if given.governed else []
 
 
 def _editors(given: Input, fingerprint: str) -> tuple[str, ...]:
@@ -94,10 +100,11 @@ def _standing(given: Input, entries: Sequence[Kept], records: Records, own: Mapp
         quorums={**quorums, **own},
         seen=seen,
         now=now,
-        stop_roles=given.stop_roles,
+        stop_roles=given.stopping,
         editors=editors,
         governed=given.governed,
         confirmed=confirmed(given),
+        reviewers={r.role for e in given.elsewhere if e.emergencies for r in e.procedure.spec.approvals.roles},
     )
 
 
@@ -139,7 +146,7 @@ def _why(pod: PodFacts, given: Input, answer: DeploymentStatus) -> str:
 def deregistered(given: Input, now: datetime) -> Decision:
     """For a name that pods, records or the Clearance bear and the register does not: its entries go at once; pods that run are stopped as onLapse says."""
     records = sifted(given.records)
-    said = {r.name: remembering(r, unregistered(r, records, given.stop_roles, governed=given.governed)) for r in given.records}
+    said = {r.name: remembering(r, unregistered(r, records, given.stopping, governed=given.governed)) for r in given.records}
     halt = _order(_stops(given, records))
     if not given.governed:
         return Decision(status=DeploymentStatus(), records=said, marks=_marks(given, records))
@@ -166,6 +173,7 @@ def ready(given: Input, spec: DeploymentSpec, records: Records, now: datetime) -
         now=now,
         stops=tuple(_stops(given, records)),
         glass={p.name: emergencies(p, records) for p in applying},
+        left={e.procedure.name: tuple(g for g in emergencies(e.procedure, records) if g.record.name in e.emergencies) for e in given.elsewhere},
     )
 
 
@@ -217,6 +225,8 @@ def _current(facts: Facts, rows: Sequence[Row]) -> Current:
         audit=facts.audit,
         stopped=bool(_halt(facts)),
         editors=_editors(facts.given, facts.subject.fingerprint) if facts.subject else (),
+        barred=barred(facts, rows),
+        unfit=tuple(e.template for e in facts.given.entries if e.template is not None and unfit(facts, e)),
     )
 
 

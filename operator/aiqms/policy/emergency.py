@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from aiqms.api.conditions import Reason
 from aiqms.api.procedure import Emergency
 from aiqms.api.record import Decision
 from aiqms.api.values import FOREVER, later
@@ -43,6 +44,11 @@ def emergencies(procedure: Procedure, records: Records) -> tuple[BreakGlass, ...
         if terms and record.spec.role in terms.roles and not any(_unreviewed_at(e, record.created) for e in found):
             found.append(_of(procedure, terms, record, records))
     return tuple(found)
+
+
+def counted_once(record: Record) -> bool:
+    """Whether an Emergency was once found to be allowed: one that never was is told so first."""
+    return record.before is not None and record.before.reason in (Reason.COUNTED, Reason.EXPIRED, Reason.SUBJECT_SUPERSEDED, Reason.WITHDRAWN)
 
 
 def _unreviewed_at(earlier: BreakGlass, at: datetime) -> bool:

@@ -37,6 +37,15 @@ class Procedure:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """A procedure that does not apply now. stops, emergencies: names of the records that were made under it."""
+
+    procedure: Procedure
+    stops: tuple[str, ...] = ()
+    emergencies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Record:
     """An ApprovalRecord. created: the API server's creationTimestamp. before: its stored status. marked: it bears the label of a standing Stop."""
 
@@ -136,6 +145,7 @@ class Input:
     unreadable: why something that its pods read, or a record, could not be read; empty where everything could.
     clearance_bytes: the namespace's Clearance as JSON.
     stop_roles: procedure -> roles that can stop it, none for one that cannot be read; of every procedure there is where none applies.
+    elsewhere: procedures that do not apply now, and under which somebody stopped it or broke its glass.
     editors: who changed the register entry's spec since it was last approved, as admission noted it; an empty name for somebody unknown; none: no note.
     around: what the pods run as and read, and what leads to them.
     reach: None where nobody looked at RBAC. logs: by stream, what its sink was seen to do.
@@ -155,6 +165,7 @@ class Input:
     unreadable: str = ""
     clearance_bytes: int = 0
     stop_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    elsewhere: tuple[Elsewhere, ...] = ()
     editors: tuple[str, ...] = ()
     around: Surroundings = field(default_factory=Surroundings)
     pull_secrets: PullSecrets = field(default_factory=PullSecrets)
@@ -162,6 +173,12 @@ class Input:
     reach: Reach | None = None
     logs: Mapping[str, Checked] = field(default_factory=dict)
     before: DeploymentStatus = field(default_factory=DeploymentStatus)
+
+    @property
+    def stopping(self) -> Mapping[str, tuple[str, ...]]:
+        """stop_roles, and those of the procedures under which a Stop was made that nobody lifted."""
+        left = {e.procedure.name: tuple(e.procedure.spec.stop.roles) for e in self.elsewhere if e.stops and e.procedure.spec.stop}
+        return {**self.stop_roles, **left}
 
     @property
     def people(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from aiqms.api.access import Access
 from aiqms.api.conditions import Reason
@@ -39,6 +39,11 @@ def _identity(facts: Facts, procedure: Procedure, access: Access) -> Row:
     said = f"runs as ServiceAccount {accounts}, which no other workload or labelled pod of the namespace uses{'' if access.token else ', without a token'}"
     passed = unless_missing(facts, (Result.PASS, Reason.IDENTITY_DEDICATED, said))
     return row(IDENTITY, *passed, procedure=procedure, serves=serves(access))
+
+
+def unlike(used: Uses, others: Sequence[str], access: Access) -> bool:
+    """Whether a pod template is not as it has to be. others: who else uses its ServiceAccount."""
+    return used.account == DEFAULT or bool(others) or (not access.token and (used.automount is not False or bool(used.tokens)))
 
 
 def _shared(facts: Facts) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aiqms.api.values import Json
-from aiqms.policy.patterns import any_matches
+from aiqms.policy.patterns import image_matches, is_reference
 
 Place = Literal["containers", "initContainers", "volumes"]
 _WHERE: dict[Place, str] = {"containers": "container", "initContainers": "init container", "volumes": "image volume"}
@@ -69,4 +69,5 @@ def repository(reference: str) -> str:
 def allowed(image: Image, patterns: Sequence[str]) -> bool:
     """Whether one of the patterns matches the image, its registry written out: as it stands, or less its digest, or less its tag and digest."""
     whole = written_out(image.reference)
-    return bool(whole) and any(any_matches(patterns, text) for text in (whole, whole.partition("@")[0], repository(whole)))
+    forms = (whole, whole.partition("@")[0], repository(whole))
+    return is_reference(whole) and any(image_matches(p, form) for p in patterns for form in forms)

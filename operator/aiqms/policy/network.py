@@ -17,7 +17,7 @@ from aiqms.api.selectors import LabelSelector
 from aiqms.api.values import API_VERSION, Json
 from aiqms.policy.checks import Facts, Row, row
 from aiqms.policy.clearing import is_live
-from aiqms.policy.containment import SPACE, beyond, described, peer_within, selects
+from aiqms.policy.containment import SPACE, Effort, TooMuch, beyond, described, peer_within, selects
 from aiqms.policy.facts import Broken, Input, Procedure
 from aiqms.policy.networks import MAX_AGE, PATIENCE, Network, Outcome, Stored, policy_name
 
@@ -205,14 +205,22 @@ def _contested(of: Judged) -> Said | None:
 
 def _missing(of: Judged) -> Said | None:
     failing = of.network.failing
-    if not of.missing or (of.serving and not (failing and failing.since + PATIENCE <= of.facts.now)):
+    if not of.missing or (of.serving and not overdue(of.network, of.facts.now)):
         return None
     why = f"could not be written: {failing.why}" if failing else "is not in place yet"
     return Result.FAIL, Reason.NETWORK_POLICY_MISSING, f"NetworkPolicy {of.name} {why}; nothing is cleared until it is there"
 
 
+def overdue(of: Network, now: datetime) -> bool:
+    """Whether the operator's own could not be put back for so long that what runs lapses."""
+    return of.failing is not None and of.failing.since + PATIENCE <= now
+
+
 def _opens_more(of: Judged) -> Said | None:
-    found = [(p.name, opened) for p in _others(of) if (opened := beyond(p.spec, of.object["spec"], of.facts.given.namespace))]
+    found, unsure = _compared(of)
+    if unsure and not found:
+        how = f"so nobody can tell whether it opens more than {of.name}: make it smaller, or delete it"
+        return Result.ERROR, Reason.NETWORK_POLICY_NOT_COMPARED, f"NetworkPolicy {unsure} has more peers, ports and expressions than are compared, {how}"
     if not found:
         return None
     said = "; ".join(f"{name} ({opened[0]}{f' and {len(opened) - 1} more' if len(opened) > 1 else ''})" for name, opened in found[:_NAMED])
@@ -221,13 +229,25 @@ def _opens_more(of: Judged) -> Said | None:
     return Result.FAIL, Reason.NETWORK_POLICY_OPENS_MORE, f"beside {of.name}, these pods are opened by NetworkPolicy {said}{more}; {how}"
 
 
+def _compared(of: Judged) -> tuple[list[tuple[str, list[str]]], str]:
+    """What every policy opens that selects one of the pods, but the operator's own for them; and the first one at which there was too much to compare.
+
+    While the operator's own is not as it has to be, the others are judged all the same.
+    """
+    effort = Effort()
+    found: list[tuple[str, list[str]]] = []
+    for policy_ in _others(of):
+        try:
+            chosen = selects(policy_.spec.get("podSelector") or {}, of.network.labels, effort)
+            opened = beyond(policy_.spec, of.object["spec"], of.facts.given.namespace, effort) if chosen else []
+        except TooMuch:
+            return found, policy_.name
+        found += [(policy_.name, opened)] if opened else []
+    return found, ""
+
+
 def _others(of: Judged) -> list[Stored]:
-    """Every policy that selects one of the pods, but the operator's own for them; while that is not as it has to be, the others are judged all the same."""
-    return [
-        p
-        for p in sorted(of.network.policies, key=lambda p: p.name)
-        if not (of.enforced and p.name == of.name) and any(selects(p.spec.get("podSelector") or {}, labels) for labels in of.network.labels)
-    ]
+    return [p for p in sorted(of.network.policies, key=lambda p: p.name) if not (of.enforced and p.name == of.name)]
 
 
 def _restoring(of: Judged) -> Said | None:

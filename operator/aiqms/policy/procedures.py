@@ -14,12 +14,13 @@ from aiqms.policy.facts import Procedure
 
 def applies(to: AppliesTo, *, spec: DeploymentSpec, namespace: str, labels: Mapping[str, str]) -> bool:
     """Whether a procedure governs the deployment. labels: of the Namespace. Every given condition must match."""
-    return (
-        (not to.risk_classes or spec.risk_class in to.risk_classes)
-        and (not to.roles or spec.role in to.roles)
-        and (not to.namespaces or namespace in to.namespaces)
-        and (to.namespace_selector is None or selects(to.namespace_selector, labels))
-    )
+    entry = (not to.risk_classes or spec.risk_class in to.risk_classes) and (not to.roles or spec.role in to.roles)
+    return entry and reaches(to, namespace=namespace, labels=labels)
+
+
+def reaches(to: AppliesTo, *, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Whether a procedure governs any deployment of the namespace."""
+    return (not to.namespaces or namespace in to.namespaces) and (to.namespace_selector is None or selects(to.namespace_selector, labels))
 
 
 def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:

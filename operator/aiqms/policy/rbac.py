@@ -12,6 +12,7 @@ ANY = "*"
 HERE = "."  # of an Ask: the namespace that is looked at
 CLUSTER = ""  # of an Ask: everywhere, as for resources without a namespace
 MASTERS = "system:masters"
+EVERYBODY = ("system:serviceaccounts", "system:authenticated")  # a RoleBinding to these is about its own namespace, whoever else is in them
 _ACCOUNT = "system:serviceaccount:"
 
 
@@ -203,7 +204,7 @@ class Local:
 class Rbac:
     """What RBAC says in one namespace, and in others as far as they are known. here: the namespace looked at.
 
-    naming: of every namespace, the RoleBindings that name a subject.
+    naming: of every namespace, the RoleBindings that name a ServiceAccount, or those of one namespace.
     """
 
     everywhere: Clusterwide

@@ -12,13 +12,14 @@ from aiqms.api.record import Decision
 from aiqms.api.values import GROUP
 from aiqms.policy.facts import AccountRight, Procedure, Reach
 from aiqms.policy.procedures import deciding
-from aiqms.policy.rbac import ANY, CLUSTER, HERE, MASTERS, Ask, Binding, Given, Rbac, Role, Rule, Subject, groups_of, subjects_who
+from aiqms.policy.rbac import ANY, CLUSTER, EVERYBODY, HERE, MASTERS, Ask, Binding, Given, Rbac, Role, Rule, Subject, groups_of, subjects_who
 from aiqms.policy.subject import digest
 
 OPERATOR_NAMESPACE = "aiqms-system"  # these two as the gate has them; a test compares
-WORKLOADS = {"apps": ("deployments", "statefulsets", "daemonsets", "replicasets"), "batch": ("jobs", "cronjobs"), "": ("pods",)}
+WORKLOADS = {"apps": ("deployments", "statefulsets", "daemonsets", "replicasets"), "batch": ("jobs", "cronjobs"), "": ("pods", "replicationcontrollers")}
 WRITE = ("create", "update", "patch", "delete", "deletecollection")
 READ = ("get", "list", "watch")
+_SYSTEM = ("kube-system", "kube-public", "kube-node-lease")  # where Kubernetes binds its own parts, beside the whole cluster
 ROLES = "approvalroles"
 NOBODYS_ROLE = "aiqms-nobody-holds-this"  # policy authentic asks for it too: whoever holds it holds a wildcard
 _RBAC = "rbac.authorization.k8s.io"
@@ -151,21 +152,37 @@ def certificates(rbac: Rbac, question: Question, holders: Sequence[Given]) -> It
 
 def tokens(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Asks for the token of a ServiceAccount that holds it."""
-    for account in _accounts(rbac, holders):
-        found = subjects_who(rbac, (Ask("create", "", "serviceaccounts", "token", within=account.namespace),))
-        yield from (g for g in found if not g.names or account.name in g.names)
+    for namespace, names in _accounts(rbac, holders).items():
+        yield from _named(subjects_who(rbac, (Ask("create", "", "serviceaccounts", "token", within=namespace),)), names)
+
+
+def secrets(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
+    """Reads the Secret with the token of a ServiceAccount that holds it, or makes one: Kubernetes writes a token into each Secret of that type.
+
+    What a Secret is that somebody reads by its name alone is not known here.
+    """
+    for namespace in _accounts(rbac, holders):
+        yield from (g for g in subjects_who(rbac, _holding(namespace)) if not g.names)
+
+
+def _holding(namespace: str) -> tuple[Ask, ...]:
+    """What leads to tokens in Secrets; an update answers with the whole of it."""
+    return _asks((*READ, "create", "update", "patch"), "", "secrets", within=namespace)
 
 
 def pods(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Makes pods that run as a ServiceAccount that holds it."""
-    for account in _accounts(rbac, holders):
-        yield from subjects_who(rbac, [replace(a, within=account.namespace) for a in _making()])
+    for namespace in _accounts(rbac, holders):
+        yield from subjects_who(rbac, [replace(a, within=namespace) for a in _making()])
 
 
-def _accounts(rbac: Rbac, holders: Sequence[Given]) -> list[Subject]:
-    """Those whose namespace is known, less the cluster's own: kube-system is its own question."""
-    found = {h.subject for h in holders if h.subject.kind == "ServiceAccount" and not own(h)}
-    return sorted(s for s in found if rbac.local(s.namespace))
+def _accounts(rbac: Rbac, holders: Sequence[Given]) -> dict[str, set[str]]:
+    """Names by namespace, so that a namespace of many is asked about once. Those whose namespace is known, less the cluster's own: `host` is about these."""
+    found: dict[str, set[str]] = {}
+    for who in sorted({h.subject for h in holders if h.subject.kind == "ServiceAccount" and not own(h)}):
+        if rbac.local(who.namespace):
+            found.setdefault(who.namespace, set()).add(who.name)
+    return found
 
 
 def nodes(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
@@ -180,8 +197,7 @@ def debug(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[
 
 def operator(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Is the operator: by its token, or by pods in its namespace."""
-    token = Ask("create", "", "serviceaccounts", "token", within=OPERATOR_NAMESPACE)
-    yield from subjects_who(rbac, (token, *(replace(a, within=OPERATOR_NAMESPACE) for a in _making())))
+    yield from _being(rbac, OPERATOR_NAMESPACE)
 
 
 def _making() -> tuple[Ask, ...]:
@@ -191,12 +207,18 @@ def _making() -> tuple[Ask, ...]:
 
 def host(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Makes pods in kube-system, which the gate exempts: on the host, and as its service accounts; or has the token of one."""
-    token = Ask("create", "", "serviceaccounts", "token", within="kube-system")
-    yield from subjects_who(rbac, (token, *(replace(a, within="kube-system") for a in _making())))
+    yield from _being(rbac, "kube-system")
+
+
+def _being(rbac: Rbac, namespace: str) -> Iterator[Given]:
+    """Runs as some ServiceAccount of the namespace, or has its token."""
+    token = Ask("create", "", "serviceaccounts", "token", within=namespace)
+    yield from subjects_who(rbac, (token, *(replace(a, within=namespace) for a in _making())))
+    yield from (g for g in subjects_who(rbac, _holding(namespace)) if not g.names)
 
 
 ANYBODY: Mapping[str, Way] = {"impersonate": impersonate, "escalate": escalate, "bind": bind, "certificates": certificates}  # lead to any right
-THROUGH: Mapping[str, Way] = {"tokens": tokens, "pods": pods}  # lead to a service account's
+THROUGH: Mapping[str, Way] = {"tokens": tokens, "pods": pods, "secrets": secrets}  # lead to a service account's
 ROUND: Mapping[str, Way] = {"nodes": nodes, "debug": debug, "host": host, "operator": operator}  # lead past the API server, or past the gate
 _SESSIONS = ("open-session", "read-logs", "read-secrets")
 
@@ -245,10 +267,14 @@ _COMPONENTS = ("system:kube-controller-manager", "system:kube-scheduler", "syste
 def own(given: Given) -> bool:
     """A part of the control plane, by the binding that Kubernetes ships for it, or the operator. Others in kube-system are not.
 
+    Such a binding is of the whole cluster, or lies in a namespace of the cluster's: one that a tenant makes, of any name, is none.
+
     Nobody reviews these: they carry out what others order, and whoever makes pods in kube-system, to be one of them, is found (host).
     """
     subject, binding = given.subject, given.binding
-    if subject.kind == "ServiceAccount" and binding:
+    if binding is None or binding.namespace not in ("", *_SYSTEM, OPERATOR_NAMESPACE):
+        return False
+    if subject.kind == "ServiceAccount":
         shipped = subject.namespace == "kube-system" and binding.name == f"system:controller:{subject.name}"
         return shipped or (subject == Subject("ServiceAccount", "aiqms-operator", OPERATOR_NAMESPACE) and binding.name == "aiqms-operator")
     return subject.kind == "User" and subject.name in _COMPONENTS
@@ -318,15 +344,22 @@ def editors(rbac: Rbac) -> list[Given]:
 
 
 def account_rights(rbac: Rbac, name: str) -> Iterator[AccountRight]:
-    """Every rule that a ServiceAccount of the namespace has anywhere, also as one of a group, less what every ServiceAccount of a new cluster may."""
+    """Every rule that a ServiceAccount of the namespace has anywhere, also as one of a group, less what every ServiceAccount of a new cluster may.
+
+    What another namespace gives to everybody is left out: whoever administers that one answers for it, and could fail everybody's control by it.
+    """
     account = Subject("ServiceAccount", name, rbac.here.namespace)
     known = (account, *(Subject("Group", g) for g in groups_of(account)))
     far = ((b, rbac.everywhere.role(b)) for b in rbac.everywhere.bindings if any(s in known for s in b.subjects))
-    near = ((b, _role_of(rbac, b)) for s in known for b in sorted(rbac.naming.get(s, ())))
+    near = ((b, _role_of(rbac, b)) for s in known for b in sorted(_near(rbac, s)))
     for binding, role in (*far, *near):
         for rule in role.rules if role else ():
             if not everybodys(rule, binding.namespace):
                 yield AccountRight(name, rule, binding.namespace, str(binding))
+
+
+def _near(rbac: Rbac, subject: Subject) -> Iterable[Binding]:
+    return (b for b in rbac.here.bindings if subject in b.subjects) if subject.name in EVERYBODY else rbac.naming.get(subject, ())
 
 
 def _role_of(rbac: Rbac, binding: Binding) -> Role | None:

@@ -11,7 +11,7 @@ from aiqms.api.procedure import SeparationOfDuties
 from aiqms.api.record import Decision, RecordStatus
 from aiqms.api.values import FOREVER
 from aiqms.policy.approvals import Quorum, Records, authentic, may_withdraw, until
-from aiqms.policy.emergency import BreakGlass
+from aiqms.policy.emergency import BreakGlass, counted_once
 from aiqms.policy.facts import Broken, Record
 from aiqms.policy.reviews import Confirmed, confirms
 from aiqms.policy.stops import StopRoles, can_stop, lifted_by, missing_to_resume, waits, was_lifted
@@ -25,7 +25,7 @@ class Standing:
     """What records are held against: the current subject, and the quorums of it and of what is cleared beside it, by fingerprint.
 
     seen: the fingerprints of other subjects that were cleared before. editors: who changed each. glass: the Emergencies that count.
-    confirmed: what an access review is held against.
+    confirmed: what an access review is held against. reviewers: roles that review the Emergencies of procedures that do not apply now.
     """
 
     records: Records
@@ -38,6 +38,7 @@ class Standing:
     glass: Sequence[BreakGlass] = ()
     governed: bool = True
     confirmed: Confirmed = field(default_factory=Confirmed)
+    reviewers: Collection[str] = ()
 
     def naming(self, record: Record) -> list[Quorum]:
         """The quorums of the record's subject that name its role."""
@@ -74,9 +75,11 @@ def verdict(record: Record, at: Standing) -> RecordStatus:
 
 
 def unregistered(record: Record, records: Records, roles: StopRoles, *, governed: bool) -> RecordStatus:
-    """For a record whose deployment is not in the register: Stop and Resume count all the same."""
+    """For a record whose deployment is not in the register: Stop and Resume count all the same, and an Emergency goes on having to be reviewed."""
     if record.spec.decision in (Decision.STOP, Decision.RESUME):
         return order(record, records, roles, governed=governed)
+    if record.spec.decision is Decision.EMERGENCY and record.before and counted_once(record):
+        return record.before
     return _no(
         Reason.DEPLOYMENT_UNKNOWN,
         f"no AIModelDeployment {record.spec.deployment} in this namespace: it counts when one with subject {short(record.spec.subject)} appears",
@@ -189,7 +192,7 @@ def _own_emergency(record: Record, at: Standing) -> RecordStatus | None:
 
 
 def _reviewer(record: Record, at: Standing) -> RecordStatus | None:
-    roles = sorted({r.role for quorums in at.quorums.values() for q in quorums for r in q.term.roles})
+    roles = sorted({r.role for quorums in at.quorums.values() for q in quorums for r in q.term.roles} | set(at.reviewers))
     if record.spec.role in roles:
         return None
     return _no(Reason.ROLE_NOT_REQUIRED, f"a review is by a role that approves: {', '.join(roles) or 'none'}")
@@ -289,6 +292,6 @@ def _twice(record: Record, at: Standing) -> RecordStatus | None:
 
 Check = Callable[[Record, Standing], RecordStatus | None]
 _CHAIN: list[Check] = [_not_authorized, _taken_back, _other_subject, _no_such_role, _over, _editor, _twice]
-_EMERGENCY: list[Check] = [_not_authorized, _taken_back, _not_allowed, _glass_over, _glass_elsewhere]
+_EMERGENCY: list[Check] = [_not_authorized, _not_allowed, _taken_back, _glass_over, _glass_elsewhere]  # emergency.counted_once relies on this order
 _ACCESS: list[Check] = [_not_authorized, _no_access_review, _other_list]
 _REVIEW: list[Check] = [_not_authorized, _taken_back, _nothing_to_review, _too_early, _own_emergency, _reviewer]

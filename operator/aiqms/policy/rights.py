@@ -24,6 +24,7 @@ _UNKNOWN = "nobody looked at roles and bindings yet, so who can do what is not k
 _BY = {  # how one gets a right that one lacks
     "impersonate": "by acting as somebody who may", "escalate": "by raising a role", "bind": "by binding a role",
     "certificates": "by certificates for anybody", "tokens": "by a ServiceAccount's token", "pods": "by pods as a ServiceAccount that may",
+    "secrets": "by a Secret with a ServiceAccount's token",
 }  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def _rights(facts: Facts, procedure: Procedure, access: Access) -> Row:
     reach = facts.given.reach
     if reach is None:
         return _row(RIGHTS, Result.ERROR, Reason.RBAC_UNKNOWN, _UNKNOWN, procedure)
-    beyond = [r for r in reach.accounts if not _listed(r, facts.given.namespace, access)]
+    beyond = [r for r in reach.accounts if not listed(r, facts.given.namespace, access)]
     if not beyond:
         passed = Result.PASS, Reason.RIGHTS_LISTED, "the pods' ServiceAccounts may do nothing beyond access.rights"
         return _row(RIGHTS, *unless_missing(facts, passed), procedure)
@@ -90,7 +91,8 @@ def _rights(facts: Facts, procedure: Procedure, access: Access) -> Row:
     return _row(RIGHTS, Result.FAIL, Reason.RIGHTS_BEYOND, f"{said}: take it off the binding, or list the rule with a higher revision", procedure)
 
 
-def _listed(right: AccountRight, namespace: str, access: Access) -> bool:
+def listed(right: AccountRight, namespace: str, access: Access) -> bool:
+    """Whether access.rights lists it, and it is in the pods' own namespace."""
     return right.within == namespace and any(covers(a.api_groups, a.resources, a.verbs, right.rule) for a in access.rights)
 
 

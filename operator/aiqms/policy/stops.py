@@ -9,7 +9,8 @@ from aiqms.api.record import Decision
 from aiqms.policy.approvals import Records
 from aiqms.policy.facts import Record
 
-StopRoles = Mapping[str, Sequence[str]]  # procedure -> the roles that can stop, none of one that cannot be read; of every procedure, where none applies
+# procedure -> the roles that can stop, none of one that cannot be read; also of one under which a Stop was made; of every procedure, where none applies
+StopRoles = Mapping[str, Sequence[str]]
 
 
 def standing_stops(records: Records, roles: StopRoles) -> list[Record]:
@@ -22,8 +23,12 @@ def can_stop(stop: Record, roles: StopRoles) -> bool:
 
     While a procedure cannot be read nobody knows its roles, so every Stop stands.
     """
-    stood = stop.before is not None and stop.before.reason in (Reason.COUNTED, Reason.RESUMED)
-    return stood or any(not each or stop.spec.role in each for each in roles.values())
+    return stood(stop) or any(not each or stop.spec.role in each for each in roles.values())
+
+
+def stood(stop: Record) -> bool:
+    """Whether it was once found to stand."""
+    return stop.before is not None and stop.before.reason in (Reason.COUNTED, Reason.RESUMED)
 
 
 def was_lifted(stop: Record) -> bool:

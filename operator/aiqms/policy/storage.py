@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from aiqms.api.access import Access
 from aiqms.api.conditions import Reason
@@ -10,13 +10,14 @@ from aiqms.api.deployment import Reads, Result, VolumeSeen
 from aiqms.policy.checks import Facts, Row, row, unless_missing
 from aiqms.policy.facts import Procedure
 from aiqms.policy.identity import asking, current_pods, serves
-from aiqms.policy.surroundings import FROM_TEMPLATE, Surroundings, Volume, numbered
+from aiqms.policy.surroundings import FROM_TEMPLATE, Surroundings, Uses, Volume, numbered
 from aiqms.policy.words import some
 
 STORAGE = "access/storage"
 CLAIM = "PersistentVolumeClaim"
 _CONTENT = ("ConfigMap", "Secret", "Projected", "DownwardAPI")  # what the API server keeps: listed by name, or nothing to list
 _NAMES, _VOLUMES = 256, 64  # that the status lists
+_NAME, _VOLUME, _MORE = 253, 63, 1_000_000  # bounds of the CRD; the API server lets a pod name a claim or a Secret that no object can be named
 Judged = tuple[str | None, str]  # a StorageClass, empty for none and None where nobody knows it; and what is of it, in words
 
 
@@ -61,6 +62,20 @@ def _declared(around: Surroundings) -> Iterator[Judged]:
                     yield "", f"{where} is of kind {volume.kind}, which has no StorageClass"
 
 
+def stray(used: Uses, around: Surroundings, allowed: Collection[str]) -> bool:
+    """Whether a pod template keeps data elsewhere. A claim that is not there is not judged here."""
+    for volume in used.volumes:
+        if volume.kind == CLAIM:
+            wrong = around.claims.get(volume.claim) not in (None, *allowed)
+        elif volume.kind == "Ephemeral":
+            wrong = volume.storage_class not in allowed
+        else:
+            wrong = volume.kind not in (*_CONTENT, "EmptyDir", "Image")
+        if wrong:
+            return True
+    return False
+
+
 def _claimed(facts: Facts) -> Iterator[Judged]:
     """Each claim of the pods. One that is made with its pod (a StatefulSet's) is judged when it is there: without it the pod does not start."""
     around = facts.given.around
@@ -70,9 +85,9 @@ def _claimed(facts: Facts) -> Iterator[Judged]:
     for claim in sorted(named | (made & set(around.claims))):
         name = around.claims.get(claim)
         if name is None:
-            yield None, f"claim {claim} does not exist: create it"
+            yield None, f"claim {claim[:_NAME]} does not exist: create it"
         else:
-            yield name, f"claim {claim} is of {f'StorageClass {name}' if name else 'no StorageClass'}"
+            yield name, f"claim {claim[:_NAME]} is of {f'StorageClass {name}' if name else 'no StorageClass'}"
 
 
 def _made(volume: Volume, around: Surroundings) -> list[str]:
@@ -89,7 +104,12 @@ def reads(facts: Facts) -> Reads:
     volumes = sorted(every, key=lambda v: (v.name, v.kind, v.claim, v.storage_class or ""))
     listed = [_seen(v, around) for v in volumes if v.kind not in _CONTENT]
     more = max(0, len(secrets) - _NAMES) + max(0, len(maps) - _NAMES) + max(0, len(listed) - _VOLUMES)
-    return Reads(secrets=secrets[:_NAMES], config_maps=maps[:_NAMES], volumes=listed[:_VOLUMES], omitted=more)
+    return Reads(secrets=_cut(secrets), config_maps=_cut(maps), volumes=listed[:_VOLUMES], omitted=min(more, _MORE))
+
+
+def _cut(names: Sequence[str]) -> list[str]:
+    """To what a status can hold: one that exceeds a bound would be refused as a whole, and nothing would be said or cleared any more."""
+    return [name[:_NAME] for name in names[:_NAMES]]
 
 
 def _of_pods(around: Surroundings) -> Iterator[Volume]:
@@ -100,4 +120,5 @@ def _of_pods(around: Surroundings) -> Iterator[Volume]:
 
 def _seen(volume: Volume, around: Surroundings) -> VolumeSeen:
     claim = volume.claim if volume.kind == CLAIM else ""
-    return VolumeSeen(name=volume.name, kind=volume.kind, claim=claim, storage_class=volume.storage_class or around.claims.get(claim, ""))
+    class_ = volume.storage_class or around.claims.get(claim, "")
+    return VolumeSeen(name=volume.name[:_VOLUME], kind=volume.kind[:_VOLUME], claim=claim[:_NAME], storage_class=class_[:_NAME])

@@ -13,7 +13,7 @@ from aiqms.policy.binding import MODEL, Tie, tie
 from aiqms.policy.checks import Facts, Judged, Row, row, unless_missing
 from aiqms.policy.facts import Origin, Procedure, WorkloadFacts
 from aiqms.policy.images import Image, allowed, images, written_out
-from aiqms.policy.patterns import any_matches
+from aiqms.policy.patterns import plain, uri_matches
 from aiqms.policy.words import plural, visible
 
 UNPINNED = "not pinned, so another image may come under the same name: write NAME@sha256:… of the image that was tested"
@@ -72,13 +72,13 @@ def _model(facts: Facts, supply: Supply) -> Judged:
     wanted = facts.spec.model.digest
     ties = {str(w.ref): tie(t, wanted, supply.digest_checkers or ()) for w, t in _there(facts)}
     wrong = [f"{ref} declares {visible(t.detail)}" for ref, t in ties.items() if t.reason is Reason.MODEL_MISMATCH]
-    missing = [ref for ref, t in ties.items() if t.reason is Reason.MODEL_DECLARED_NOWHERE]
+    missing = {ref: t for ref, t in ties.items() if t.reason is Reason.MODEL_DECLARED_NOWHERE}
     loose = {ref: t for ref, t in ties.items() if t.reason is Reason.MODEL_DECLARED_ONLY}
     if wrong:
         said = f"{'; '.join(wrong)}, but spec.model.digest is {wanted}: make annotation {MODEL} and the register agree"
         return Result.FAIL, Reason.MODEL_MISMATCH, said
     if missing:
-        said = f"nothing ties {', '.join(missing)} to the model approved: set annotation {MODEL} in the pod template"
+        said = f"nothing ties {', '.join(missing)} to the model approved{_doubts(missing)}: set annotation {MODEL} in the pod template"
         return Result.FAIL if supply.model else Result.WARN, Reason.MODEL_DECLARED_NOWHERE, said
     if loose and supply.model is ModelBinding.BOUND:
         return Result.FAIL, Reason.MODEL_DECLARED_ONLY, unbound(loose, wanted, supply)
@@ -91,11 +91,14 @@ def _model(facts: Facts, supply: Supply) -> Judged:
 
 
 def unbound(loose: Mapping[str, Tie], wanted: str, supply: Supply) -> str:
-    """Who only declares the model, why a checker does not count, and what would bind them."""
-    doubts = "".join(f"; {ref}: {t.detail}" for ref, t in loose.items() if t.detail)
+    """Who only declares the model, why what looks like a binding is none, and what would bind them."""
     checkers = _listed(supply.digest_checkers or ()) or "the procedure names none in supply.digestCheckers"
     ways = f"mount an image volume …@{wanted}, run an image of that digest, or have an init container compare the files ({checkers})"
-    return f"{', '.join(loose)} only declares its model{doubts}: {ways}"
+    return f"{', '.join(loose)} only declares its model{_doubts(loose)}: {ways}"
+
+
+def _doubts(ties: Mapping[str, Tie]) -> str:
+    return "".join(f"; {ref}: {t.detail}" for ref, t in ties.items() if t.detail)
 
 
 def _uri(uri: str, patterns: Sequence[str]) -> Judged:
@@ -107,9 +110,14 @@ def _uri(uri: str, patterns: Sequence[str]) -> Judged:
 
 def uri_refused(uri: str, patterns: Sequence[str]) -> str:
     """Why a model may not come from there, and what to do; empty where it may."""
-    if any_matches(patterns, uri) and not _climbs(uri):
+    if not plain(uri):
+        why = "has more than a host and a port before its path, so that nobody knows where it leads"
+    elif _climbs(uri):
+        why = "has dots for folders, so that nobody knows where it leads"
+    elif not any(uri_matches(p, uri) for p in patterns):
+        why = f"is not among {_listed(patterns)}"
+    else:
         return ""
-    why = "has dots for folders, so that nobody knows where it leads" if _climbs(uri) else f"is not among {_listed(patterns)}"
     return f"{uri[:255]} {why}: take the model from there, and register where it comes from"
 
 

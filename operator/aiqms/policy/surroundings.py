@@ -62,9 +62,10 @@ class Leading:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Of one deployment. workloads: by reference; pods: by name. accounts: each ServiceAccount that its workloads name -> what else is seen to use it.
+    """Of one deployment. workloads: by reference; pods: by name. accounts: each ServiceAccount that these name -> what else is seen to use it.
 
     claims: PersistentVolumeClaims that its pods use -> their StorageClass, empty for none; one that does not exist is not there.
+    endpoints: what leads to pods of any of these; reaching: to those that run.
     """
 
     workloads: Mapping[str, Uses] = field(default_factory=dict)
@@ -72,6 +73,7 @@ class Surroundings:
     accounts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     claims: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[Leading, ...] = ()
+    reaching: tuple[Leading, ...] = ()
 
 
 def numbered(claim: str) -> str:

@@ -94,7 +94,9 @@ def _deep(opening: bytes, closing: bytes, times: int = 100_000) -> bytes:
 
 # Of XML: each entity is ten of the one before, so that a careless parser makes gigabytes of it.
 _ENTITIES = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
-_BOMB = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e0 "{WORDS}">{_ENTITIES}]><a>&e11;</a>'.encode()
+_XML_BOMB = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e0 "{WORDS}">{_ENTITIES}]><a>&e11;</a>'.encode()
+# The same in YAML, as lists of the list before.
+_YAML_BOMB = "\n".join([f"e0: &e0 [{WORDS}]", *(f"e{n}: &e{n} [{', '.join([f'*e{n - 1}'] * 10)}]" for n in range(1, 12))]).encode()
 
 GARBAGE: Mapping[str, bytes] = {
     "nothing": b"",
@@ -107,7 +109,8 @@ GARBAGE: Mapping[str, bytes] = {
     "10 MB": WORDS.encode() * (10 * 1024 * 1024 // len(WORDS)),
     "deep JSON": _deep(b"[", b"]"),
     "deep XML": _deep(b"<a>", b"</a>"),
-    "an XML bomb": _BOMB,
+    "an XML bomb": _XML_BOMB,
+    "a YAML bomb": _YAML_BOMB,
 }
 
 
@@ -133,6 +136,16 @@ OTHERS: Mapping[str, Mapping[str, Reply]] = {
         "/flags": _text('-retentionPeriod="400d"\n-storageDataPath="/data"\n'),
         "/metrics": _text('vm_app_version{version="victoria-metrics-20260624", short_version="v1.148.0"} 1\nflag{name="retentionPeriod", value="400d"} 1\n'),
         "/insert": _text(""),
+    },
+    "VictoriaTraces": {
+        "/": _text(f"unsupported path {WORDS}", 400),
+        "/flags": _text('-retentionPeriod="400d"\n'),
+        "/metrics": _text(
+            'vm_app_version{version="victoria-traces-20260624", short_version="v0.9.0"} 1\n'
+            'flag{name="retention.maxDiskSpaceUsageBytes", value="0"} 1\nflag{name="retentionPeriod", value="400d"} 1\n'
+        ),
+        "/insert": _text(""),
+        "/select": _text(""),
     },
     "Loki": {
         "/": _text("404 page not found", 404),

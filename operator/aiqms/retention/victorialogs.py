@@ -38,9 +38,7 @@ class Checker:
         kept, setting = _kept(flags)
         if kept is None and not setting:
             raise self.means.link.unreadable(_FLAGS)
-        # What its own flag says is gone is not waited for.
-        grace = timedelta(0) if kept is not None and kept < ask.retention else lines.GRACE
-        delivery, lost = await self._canary(ask, now, flags, grace)
+        delivery, lost = await self._canary(ask, now, flags, self._grace(ask, kept))
         return Proof(
             backend=f"VictoriaLogs {version}".strip(),
             kept=kept,
@@ -65,6 +63,12 @@ class Checker:
         if other or not flags.keys() >= {"retentionPeriod", "retention.maxDiskSpaceUsageBytes"}:
             raise link.unreadable(_FLAGS)
         return flags, version[2] if version else ""
+
+    def _grace(self, ask: Ask, kept: timedelta | None) -> timedelta:
+        """How long to look for the old line. What its own flag says is gone is not waited for; a collector may send the two apart."""
+        if kept is not None and kept < ask.retention:
+            return timedelta(0)
+        return max(ask.within, lines.GRACE) if self.means.collector else lines.GRACE
 
     async def _canary(self, ask: Ask, now: datetime, flags: Mapping[str, str], grace: timedelta) -> tuple[Delivery | None, str]:
         """A delivery, or why there is none. Raises Trouble where the sink itself cannot be asked."""

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from aiqms.api.crds import KINDS, Kind, rendered
+from aiqms.api.selectors import KEYED, VALUED, LabelSelector
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[3]
@@ -141,6 +143,50 @@ def test_every_field_is_described_at_its_kind_and_every_rule_says_what_to_do(kin
     parts = dict(walked(schema(kind)))
     assert parts[""]["description"]
     assert [r for of in parts.values() for r in of.get("x-kubernetes-validations", []) if not r.get("message")] == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=BY_NAME)
+def test_every_label_selector_has_the_rules_of_kubernetes(kind: Kind) -> None:
+    parts = dict(walked(schema(kind)))
+    found = {path: of.get("x-kubernetes-validations", []) for path, of in parts.items() if path.endswith((".matchLabels", ".matchExpressions[]"))}
+    rules = {"matchLabels": KEYED, "matchExpressions[]": VALUED}
+    assert found == {path: [dict(zip(("rule", "message"), rules[path.rpartition(".")[2]], strict=True))] for path in found}
+    assert len(found) == {"QMSProcedure": 4, "AIModelDeployment": 4}.get(kind.kind, 0)
+
+
+KEYS = {
+    "app": True, "k8s-app_1.2": True, "A": True, "aiqms.dev/model": True, "a.b-c.d/E": True, "x" * 63: True, "d" * 253 + "/" + "x" * 63: True,
+    "": False, "-a": False, "a-": False, "a/": False, "/a": False, "a/b/c": False, "A/b": False, "a..b/c": False, "a b": False, "a\n": False, "ü": False,
+    "x" * 64: False, "d" * 254 + "/" + "x" * 63: False,
+}  # fmt: skip
+VALUES = {
+    "": True,
+    "a": True,
+    "Prod-1_2.x": True,
+    "x" * 63: True,
+    "-a": False,
+    "a.": False,
+    "a/b": False,
+    "a b": False,
+    "a\n": False,
+    "ü": False,
+    "x" * 64: False,
+}
+
+
+def reads(selector: Json) -> bool:
+    try:
+        LabelSelector.model_validate(selector)
+    except ValidationError:
+        return False
+    return True
+
+
+def test_a_label_is_what_kubernetes_takes_for_one() -> None:
+    assert {key: reads({"matchLabels": {key: "a"}}) for key in KEYS} == KEYS
+    assert {key: reads({"matchExpressions": [{"key": key, "operator": "Exists"}]}) for key in KEYS} == KEYS
+    assert {value: reads({"matchLabels": {"a": value}}) for value in VALUES} == VALUES
+    assert {value: reads({"matchExpressions": [{"key": "a", "operator": "In", "values": [value]}]}) for value in VALUES} == VALUES
 
 
 SHORT = {"QMSProcedure": ["qmsp"], "AIModelDeployment": ["aimd"], "ApprovalRecord": ["apr"], "Clearance": None}

@@ -319,6 +319,61 @@ CASES: dict[str, tuple[str, tuple[str, str], list[Found]]] = {
         ("  workloads:", "  access: {egress: [{cidr: 1.2.3.4/99}]}\n  workloads:"),
         [("schema", "entry.yaml:10", "spec.access.egress.0.cidr: 1.2.3.4/99 is no range of addresses: write one such as 10.20.0.0/16")],
     ),
+    "an expression without the values that it compares with": (
+        "entry.yaml",
+        ("  workloads:", "  access: {clients: [{namespace: web, podSelector: {matchExpressions: [{key: app, operator: In}]}}]}\n  workloads:"),
+        [
+            (
+                "schema",
+                "entry.yaml:10",
+                "spec.access.clients.0.podSelector.matchExpressions.0: In and NotIn need values, and Exists and DoesNotExist take none (operator In)",
+            )
+        ],
+    ),
+    "an expression with values that it takes none of": (
+        "procedure.yaml",
+        (
+            "  owner: Quality\n",
+            "  owner: Quality\n  access: {monitoring: [{namespace: a, podSelector: {matchExpressions: [{key: env, operator: Exists, values: [prod]}]}}]}\n",
+        ),
+        [
+            (
+                "schema",
+                "procedure.yaml:8",
+                "spec.access.monitoring.0.podSelector.matchExpressions.0: In and NotIn need values, and Exists and DoesNotExist take none (operator Exists)",
+            )
+        ],
+    ),
+    "a label's value that is none": (
+        "procedure.yaml",
+        (
+            "  owner: Quality\n",
+            "  owner: Quality\n  access: {monitoring: [{namespace: a, podSelector: {matchExpressions: [{key: env, operator: In, values: [a/b]}]}}]}\n",
+        ),
+        [
+            (
+                "schema",
+                "procedure.yaml:8",
+                "spec.access.monitoring.0.podSelector.matchExpressions.0.values.0: "
+                "'a/b' is not of that form: write a label's value: letters, digits, -, _ and .",
+            )
+        ],
+    ),
+    "a label's key that is none": (
+        "procedure.yaml",
+        (
+            "  owner: Quality\n",
+            "  owner: Quality\n  access: {monitoring: [{namespace: a, podSelector: {matchExpressions: [{key: -env, operator: Exists}]}}]}\n",
+        ),
+        [
+            (
+                "schema",
+                "procedure.yaml:8",
+                "spec.access.monitoring.0.podSelector.matchExpressions.0.key: '-env' is not of that form: "
+                "write a label's key: letters, digits, -, _ and ., with or without a domain and a slash before it",
+            )
+        ],
+    ),
     "a kind that is none": (
         "procedure.yaml",
         ("kind: QMSProcedure", "kind: Procedure"),

@@ -49,6 +49,7 @@ class World:
 ANN: Json = {"kind": "User", "name": "ann"}
 BOT: Json = {"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}
 EVERY: Json = {"kind": "Group", "name": "system:serviceaccounts"}
+ANYBODY: Json = {"kind": "Group", "name": "system:authenticated"}
 OF_CI: Json = {"kind": "Group", "name": "system:serviceaccounts:ci"}
 CONCERNED: dict[str, tuple[Callable[[World], Callable[[Grants], None]], set[str]]] = {
     "a ClusterRole": (lambda w: lambda g: g.cluster_roles.put(w.role()), {ALL}),
@@ -57,7 +58,8 @@ CONCERNED: dict[str, tuple[Callable[[World], Callable[[Grants], None]], set[str]
     "a RoleBinding": (lambda w: lambda g: g.bindings.put(w.bound(ANN, namespace=HERE)), {HERE}),
     "a RoleBinding of another namespace's ServiceAccount": (lambda w: lambda g: g.bindings.put(w.bound(BOT, namespace=HERE)), {HERE, "ci"}),
     "one of a namespace's ServiceAccounts": (lambda w: lambda g: g.bindings.put(w.bound(OF_CI, namespace=HERE)), {HERE, "ci"}),
-    "one of all ServiceAccounts": (lambda w: lambda g: g.bindings.put(w.bound(EVERY, namespace=HERE)), {HERE, ALL}),
+    "one of all ServiceAccounts, which gives them something there alone": (lambda w: lambda g: g.bindings.put(w.bound(EVERY, namespace=HERE)), {HERE}),
+    "and one of everybody": (lambda w: lambda g: g.bindings.put(w.bound(ANYBODY, namespace=HERE)), {HERE}),
 }
 
 
@@ -65,6 +67,12 @@ CONCERNED: dict[str, tuple[Callable[[World], Callable[[Grants], None]], set[str]
 def test_a_change_concerns(change: Callable[[World], Callable[[Grants], None]], concerned: set[str]) -> None:
     world = World()
     assert world.after(change(world)) == concerned
+
+
+def test_a_role_that_everybody_is_bound_to_concerns_its_own_namespace() -> None:
+    world = World()
+    world.grants.bindings.put(world.bound(ANYBODY, EVERY, namespace=HERE))
+    assert world.after(lambda g: g.roles.put(world.role(namespace=HERE))) == {HERE}
 
 
 def test_what_changes_nothing_concerns_nobody() -> None:
@@ -80,7 +88,7 @@ def test_whom_a_binding_named_before_is_concerned_when_it_goes_or_names_others()
     world.grants.bindings.put(world.bound(BOT, namespace=HERE))
     gone = world.bound(namespace=HERE)
     assert world.after(lambda g: g.bindings.event("DELETED", gone)) == {HERE, "ci"}
-    assert world.grants.seen("ci").naming.get(Subject("ServiceAccount", "bot", "ci"), ()) == ()
+    assert world.grants.seen("ci").naming == {}
 
 
 def test_what_a_service_account_may_is_said_in_the_same_order_whatever_came_first() -> None:
@@ -129,7 +137,7 @@ def test_after_any_events_what_is_seen_is_what_is_stored(events: list[tuple[str,
     seen = world.grants.seen(HERE).naming
     named = {(s, b) for s, each in seen.items() for b in each}
     bindings = [binding_of(raw) for (kind, _, _), raw in stored.items() if kind == "RoleBinding"]
-    assert named == {(s, b) for b in bindings for s in b.subjects if s != Subject("User", "ann")}
+    assert named == {(s, b) for b in bindings for s in b.subjects if s not in (Subject("User", "ann"), Subject("Group", "system:serviceaccounts"))}
 
 
 def _local(stored: dict[tuple[str, str, str], Json], namespace: str) -> Local:

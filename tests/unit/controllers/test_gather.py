@@ -15,7 +15,7 @@ from aiqms.cluster.client import Client
 from aiqms.cluster.inputs import InputReader
 from aiqms.controllers.gather import gather
 from aiqms.gate.rules import DEFAULTS, GATE, LABEL, SUBJECT
-from aiqms.policy.facts import Input, PullSecrets
+from aiqms.policy.facts import Input, Procedure, PullSecrets
 
 NAMESPACE = "lending"
 DIGEST = "sha256:" + "0" * 64
@@ -195,3 +195,38 @@ async def test_what_no_procedure_asks_for_is_not_worked_out() -> None:
     found = (await gathered(known()))["scoring"].reach
     assert found is not None
     assert (found.editors, found.accounts, found.list, dict(found.holders)) == ((), (), "", {})
+
+
+RULE: Json = {
+    "title": "Rule", "revision": 1, "owner": "Quality", "enforcement": "Enforce", "onLapse": {"action": "Hold"},
+    "approvals": {"roles": [{"role": "model-owner", "count": 1}]},
+}  # fmt: skip
+
+
+async def test_a_procedure_that_applies_no_more_keeps_its_say_where_somebody_stopped_under_it() -> None:
+    made = {decision: record("scoring", decision) for decision in ("Stop", "Emergency")}
+    for each in made.values():
+        each["spec"] |= {"role": "on-call", "approver": {"username": "ida", "authorized": True}, "rationale": "it answers nonsense"}
+    found = known(*made.values())
+    for name, risk, more in (("low", "Minimal", {}), ("high", "High", {"stop": {"roles": ["on-call"]}}), ("other", "Limited", {"stop": {"roles": ["dpo"]}})):
+        rule = stored("QMSProcedure", name, spec=RULE | more | {"appliesTo": {"riskClasses": [risk]}})
+        found.procedures.put(rule | {"metadata": rule["metadata"] | {"namespace": ""}})
+    moved = stored("AIModelDeployment", "scoring", spec=SPEC | {"riskClass": "Minimal"})
+    seen = [{"name": "high", "revision": 1, "enforcement": "Enforce"}]
+    found.deployments.put(moved | {"metadata": moved["metadata"] | {"resourceVersion": "2"}, "status": {"procedures": seen}})
+    now = (await gathered(found))["scoring"]
+    assert [p.name for p in now.procedures if isinstance(p, Procedure)] == ["low"]
+    assert [(e.procedure.name, e.stops, e.emergencies) for e in now.elsewhere] == [("high", ("scoring-stop",), ())]
+    assert now.stopping["high"] == ("on-call",)
+
+
+async def test_who_can_do_what_is_worked_out_once_for_deployments_that_are_alike() -> None:
+    found = with_rbac(known(), "own")
+    alike = await gathered(found)
+    found.workloads["Deployment"].put(workload("fraud", "other"))
+    spec = SPEC | {"workloads": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "fraud"}]}
+    found.deployments.put(stored("AIModelDeployment", "fraud", spec=spec) | {"metadata": stored("", "fraud")["metadata"] | {"resourceVersion": "2"}})
+    different = await gathered(found)
+    assert alike["scoring"].reach is alike["fraud"].reach
+    assert different["scoring"].reach is not different["fraud"].reach
+    assert [r.account for each in different.values() if each.reach for r in each.reach.accounts] == ["own"]

@@ -12,6 +12,7 @@ from aiqms.cluster.caches import Caches
 from aiqms.cluster.client import Client
 from aiqms.cluster.inputs import InputReader
 from aiqms.controllers.gather import gather
+from aiqms.gate.rules import GATE
 from aiqms.policy.surroundings import Surroundings
 from tests.unit.controllers.test_gather import NAMESPACE, SPEC, known, stored
 
@@ -84,6 +85,22 @@ USERS: dict[str, tuple[tuple[Json, ...], tuple[Json, ...], tuple[str, ...]]] = {
 async def test_what_else_uses_its_service_account(case: tuple[tuple[Json, ...], tuple[Json, ...], tuple[str, ...]]) -> None:
     workloads, pods, others = case
     assert (await around(known(), workloads=workloads, pods=pods)).accounts == {"scoring": others}
+
+
+async def test_what_else_uses_the_service_account_of_a_pod_of_an_earlier_template() -> None:
+    found = await around(known(), workloads=(SCORING, workload("Deployment", "portal", "old")), pods=(pod("scoring-old", "old", "scoring"),))
+    assert found.accounts == {"scoring": (), "old": ("Deployment/portal",)}
+
+
+async def test_what_leads_to_pods_that_run_is_told_apart() -> None:
+    caches = known()
+    for name, track in (("front", "stable"), ("new", "next")):
+        caches.around.services.put({"kind": "Service", "metadata": metadata(name), "spec": {"selector": {"track": track}, "ports": []}})
+    made = [pod("a", "scoring", "scoring"), pod("b", "scoring", "scoring")]
+    made[0]["metadata"]["labels"]["track"], made[1]["metadata"]["labels"]["track"] = "stable", "next"
+    made[1]["spec"]["schedulingGates"] = [{"name": GATE}]
+    found = await around(caches, pods=tuple(made))
+    assert ([e.name for e in found.endpoints], [e.name for e in found.reaching]) == (["front", "new"], ["front"])
 
 
 async def test_only_the_claims_that_its_pods_use() -> None:

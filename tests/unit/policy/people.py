@@ -9,6 +9,7 @@ from typing import Any
 
 from aiqms.api.values import Json
 from aiqms.policy.decide import decide
+from aiqms.policy.elsewhere import Others, elsewhere
 from aiqms.policy.facts import Broken, Input, Procedure, Record
 from tests.unit.policy.given import CURRENT, change, fed, given, procedure, record
 
@@ -59,6 +60,13 @@ def stop_roles(procedures: Sequence[Procedure | tuple[str, Broken]]) -> dict[str
 def under(before: Input, *procedures: Procedure | tuple[str, Broken], **changes: Any) -> Input:
     """The Input once these procedures apply instead."""
     return change(before, procedures=list(procedures), stop_roles=stop_roles(procedures), **changes)
+
+
+def moved(before: Input, *procedures: Procedure | tuple[str, Broken], left: Sequence[Procedure], **changes: Any) -> Input:
+    """As under(), where those that are left still exist: the register changed, so that they apply no more."""
+    found = under(before, *procedures, **changes)
+    others = Others(tuple(left), frozenset(p.name for p in left if not p.spec.applies_to.namespaces))
+    return replace(found, elsewhere=elsewhere(others, found.records, found.entries, found.before))
 
 
 def carried_out(before: Input, at: datetime) -> Input:

@@ -19,7 +19,7 @@ from aiqms.policy.clearing import is_live
 from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.facts import Broken, Decision, Input, Procedure, Record
 from tests.unit.policy.given import HEX, approve, change, day, fed, fingerprint, given, pod, procedure, record, spec, workload
-from tests.unit.policy.people import carried_out, emergency, resume, stop, stop_roles
+from tests.unit.policy.people import carried_out, emergency, moved, resume, stop, stop_roles
 
 law = settings(deadline=None, max_examples=120, derandomize=True)
 PEOPLE = st.sampled_from(["alice", "bob", "otto"])
@@ -134,6 +134,22 @@ def test_invariant_5_while_a_stop_stands_nothing_runs_and_nothing_is_let_through
         assert decision.releases == ()
         assert ended == ({p.name for p in of.pods if not p.held and not p.going} if of.governed else set())
     assert not of.governed or decide(of, now).status.phase == "Stopped"
+
+
+@law
+@for_all(inputs(), TIMES, procedures("other"), st.booleans())
+def test_invariant_5_whoever_has_another_procedure_apply_sheds_no_stop(of: Input, now: datetime, other: Procedure, early: bool) -> None:
+    """early: before anybody had judged the Stop."""
+    rules = [p for p in of.procedures if isinstance(p, Procedure) and p.spec.stop and "cto" in p.spec.stop.roles]
+    assume(rules and isinstance(of.spec, type(spec())))
+    known = carried_out(replace(of, records=tuple(r for r in of.records if r.spec.decision not in ("Stop", "Resume"))), now)
+    stopped = replace(known, records=(*known.records, stop("ida", "cto", 0)))
+    roles = other.spec.stop.roles if other.spec.stop else []
+    resumed = [resume("eve", role, 13, name=f"resume-{role}") for role in roles if not any(role in p.spec.stop.roles for p in rules if p.spec.stop)]
+    now_ = moved(stopped if early else carried_out(stopped, now), other, left=rules)
+    decision = decide(replace(now_, records=(*now_.records, *resumed)), day(14))
+    assert live(decision, day(14)) == []
+    assert not of.governed or decision.status.phase == "Stopped"
 
 
 @law

@@ -101,6 +101,14 @@ CASES = {
         fail("TooManyInputs", "the pods of Deployment/credit-scoring read 257 ConfigMaps, Secrets and claims, "
              "and at most 256 can be frozen: join some of them"),
     ),
+    "what the pods read has a name that a clearance can keep": Case(
+        given(workloads=[workload(secrets=("secrets/" + "s" * 292,))]), W, passes("WorkloadFound", "Deployment/credit-scoring names this deployment")
+    ),
+    "what the pods read has a name that no object can have": Case(
+        given(approve("alice"), workloads=[workload(secrets=("secrets/" + "s" * 293,))]), W,
+        fail("InputUnreadable", f"the pods of Deployment/credit-scoring read secrets/{'s' * 292}…, "
+             "and no object can have so long a name: correct spec.template"),
+    ),
     "what the pods read can be read": Case(given(), "inputs", None),
     "what the pods read cannot be read": Case(
         given(unreadable="configmaps/prompts could not be read: timed out"), "inputs",
@@ -113,7 +121,10 @@ CASES = {
     ),
     "a model that only looks like the register's": Case(
         given(workloads=[workload(model=f"{HERE}\u200b")]), "supply/model",
-        fail("ModelMismatch", rf"Deployment/credit-scoring declares {HERE}\u200b, but spec.model.digest is {HERE}: make annotation {MODEL} and the register agree"),
+        fail(
+            "ModelMismatch",
+            rf"Deployment/credit-scoring declares {HERE}\u200b, but spec.model.digest is {HERE}: make annotation {MODEL} and the register agree",
+        ),
     ),
     "a model of many letters": Case(
         given(workloads=[workload(model="x" * 200_000)]), "supply/model",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from aiqms.api.values import Json
-from aiqms.policy.containment import SPACE, beyond, narrower, selects
+from aiqms.policy.containment import PAIRS, SPACE, STEPS, Effort, TooMuch, beyond, narrower, selects
 
 PORTAL: Json = {"namespaceSelector": {"matchLabels": {SPACE: "loan-portal"}}, "podSelector": {"matchLabels": {"app": "portal"}}}
 HERE: Json = {"namespaceSelector": {"matchLabels": {SPACE: "lending"}}}
@@ -59,7 +60,7 @@ WITHIN = {
 
 @pytest.mark.parametrize("spec", WITHIN.values(), ids=WITHIN.keys())
 def test_this_opens_nothing_more(spec: Json) -> None:
-    assert beyond(spec, ALLOWED, "lending") == []
+    assert beyond(spec, ALLOWED, "lending", Effort()) == []
 
 
 BEYOND = {
@@ -99,12 +100,12 @@ BEYOND = {
 
 @pytest.mark.parametrize("case", BEYOND.values(), ids=BEYOND.keys())
 def test_this_opens_more(case: tuple[Json, str]) -> None:
-    assert beyond(case[0], ALLOWED, "lending") == [case[1]]
+    assert beyond(case[0], ALLOWED, "lending", Effort()) == [case[1]]
 
 
 def test_nothing_lies_within_addresses_with_exceptions() -> None:
     allowed = {"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}]}
-    assert beyond(egress({"ipBlock": {"cidr": "10.1.0.0/24"}}), allowed, "lending") == ["egress to 10.1.0.0/24 at any port"]
+    assert beyond(egress({"ipBlock": {"cidr": "10.1.0.0/24"}}), allowed, "lending", Effort()) == ["egress to 10.1.0.0/24 at any port"]
 
 
 # The law: what is found to open nothing more lets nothing through that the allowed one does not, by Kubernetes' own rules, worked out here once more.
@@ -151,8 +152,8 @@ def _peer(peer: Json, packet: Packet) -> bool:
     if "ipBlock" in peer:
         inside = [ipaddress.ip_address(packet.address) in ipaddress.ip_network(c) for c in (peer["ipBlock"]["cidr"], *peer["ipBlock"].get("except", []))]
         return inside[0] and not any(inside[1:])
-    space = selects(peer["namespaceSelector"], packet.spaces) if "namespaceSelector" in peer else packet.spaces[SPACE] == "lending"
-    return space and selects(peer.get("podSelector", {}), packet.labels)
+    space = selects(peer["namespaceSelector"], [packet.spaces], Effort()) if "namespaceSelector" in peer else packet.spaces[SPACE] == "lending"
+    return space and selects(peer.get("podSelector", {}), [packet.labels], Effort())
 
 
 def _port(port: Json, packet: Packet) -> bool:
@@ -200,7 +201,7 @@ NAMED_ONES = BLOCKS | st.fixed_dictionaries({"namespaceSelector": NAMED}, option
 @settings(deadline=None, max_examples=600, derandomize=True)
 @for_all(policies(OTHERS), policies(NAMED_ONES))
 def test_what_opens_nothing_more_lets_nothing_more_through(spec: Json, allowed: Json) -> None:
-    contained = not beyond(spec, allowed, "lending")
+    contained = not beyond(spec, allowed, "lending", Effort())
     event(f"contained: {contained}, opens something: {any(passes(spec, p) for p in PACKETS)}")
     if contained:
         assert [p for p in PACKETS if passes(spec, p) and not passes(allowed, p)] == []
@@ -215,11 +216,65 @@ LABELS = [{}, *({"a": value} for value in ("1", "2", "3", "4"))]
 def test_what_a_narrower_selector_chooses_the_other_one_chooses_too(one: Json, other: Json) -> None:
     event(f"narrower: {narrower(one, other)}")
     if narrower(one, other):
-        assert [labels for labels in LABELS if selects(one, labels) and not selects(other, labels)] == []
+        assert [labels for labels in LABELS if selects(one, [labels], Effort()) and not selects(other, [labels], Effort())] == []
 
 
 @settings(deadline=None, max_examples=200, derandomize=True)
 @for_all(policies(NAMED_ONES.filter(lambda peer: "except" not in peer.get("ipBlock", {}))))
 def test_a_policy_with_ports_by_number_opens_nothing_more_than_itself(spec: Json) -> None:
     numbered = {d: [r | {"ports": [p for p in r.get("ports", []) if "port" in p and "endPort" not in p]} for r in spec[d]] for d in ("ingress", "egress")}
-    assert beyond(spec | numbered, spec | numbered, "lending") == []
+    assert beyond(spec | numbered, spec | numbered, "lending", Effort()) == []
+
+
+MANY = 5000
+EXPRESSIONS: Json = {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": [f"v{n}"]} for n in range(MANY)]}
+ANYWHERE: Json = {"namespaceSelector": {}, "podSelector": EXPRESSIONS}
+TESTERS = [{"namespaceSelector": {"matchLabels": {SPACE: "a", "env": "x"}}, "podSelector": {"matchLabels": {f"app{n}": "x"}}} for n in range(64)]
+HOSTILE = {
+    "many peers": {"policyTypes": ["Ingress"], "ingress": [{"from": [PORTAL | {"podSelector": {"matchLabels": {"n": f"{n}"}}} for n in range(MANY)]}]},
+    "many expressions": ingress(PORTAL | {"podSelector": EXPRESSIONS}),
+    "many peers of many expressions": {"policyTypes": ["Ingress"], "ingress": [{"from": [PORTAL | {"podSelector": EXPRESSIONS}] * 50}] * 50},
+    "many values": ingress(PORTAL | {"podSelector": expression("app", "In", *(f"v{n}" for n in range(STEPS)))}),
+    "many ports": {"policyTypes": ["Ingress"], "ingress": [{"from": [PORTAL], "ports": [{"port": n} for n in range(1, MANY)]}] * 20},
+    "many peers, none of which needs a look": {"policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}] * STEPS}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_policy_is_never_told_to_open_nothing_and_takes_no_time(spec: Json) -> None:
+    began = time.process_time()
+    for allowed in (ALLOWED, {"ingress": [{"from": TESTERS, "ports": [{"port": 8000}]}]}):
+        assert told(spec, allowed) != []
+    assert time.process_time() - began < 1
+
+
+def told(spec: Json, allowed: Json) -> list[str] | None:
+    """None: too much to tell."""
+    try:
+        return beyond(spec, allowed, "lending", Effort())
+    except TooMuch:
+        return None
+
+
+def test_beyond_so_many_pairs_of_selectors_nobody_can_tell() -> None:
+    peers = [PORTAL | {"podSelector": {"matchLabels": {"app": "portal", "n": f"{n}"}}} for n in range(PAIRS + 1)]
+    assert told({"policyTypes": ["Ingress"], "ingress": [{"from": peers[:PAIRS], "ports": [{"port": 8000}]}]}, ALLOWED) == []
+    assert told({"policyTypes": ["Ingress"], "ingress": [{"from": peers, "ports": [{"port": 8000}]}]}, ALLOWED) is None
+
+
+def test_labels_of_many_pods_take_no_time_either() -> None:
+    last = EXPRESSIONS["matchExpressions"] + [{"key": "app", "operator": "In", "values": ["x"]}]
+    with pytest.raises(TooMuch):
+        selects({"matchExpressions": last}, ({"pod": f"{n}"} for n in range(MANY)), Effort())
+
+
+def test_a_range_of_all_ports_is_one_look() -> None:
+    spec = {"policyTypes": ["Ingress"], "ingress": [{"from": [PORTAL], "ports": [{"port": 1, "endPort": 65535}] * 100}]}
+    assert len(beyond(spec, ALLOWED, "lending", Effort(steps=500))) == 100
+
+
+def test_as_many_pairs_of_selectors_are_compared_as_anybody_needs() -> None:
+    allowed = {"ingress": [{"from": [PORTAL | {"podSelector": {"matchLabels": {"app": f"a{n}"}}} for n in range(64)]}]}
+    named = [{"namespaceSelector": {"matchLabels": {SPACE: f"n{n}"}}} for n in range(64)]
+    assert beyond({"policyTypes": ["Ingress"], "ingress": [*allowed["ingress"]] * 8}, allowed, "lending", Effort()) == []
+    assert len(beyond({"policyTypes": ["Ingress"], "ingress": [{"from": named * 8}]}, allowed, "lending", Effort(pairs=0))) == 512

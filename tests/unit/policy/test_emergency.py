@@ -7,8 +7,9 @@ from datetime import datetime
 
 import pytest
 
+from aiqms.api.deployment import DeploymentStatus
 from aiqms.api.record import RecordStatus
-from aiqms.policy.decide import decide
+from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.facts import Broken, Input, Procedure, Record, Told
 from tests.unit.policy.given import (
     HEX,
@@ -29,7 +30,7 @@ from tests.unit.policy.given import (
     withdraw,
     workload,
 )
-from tests.unit.policy.people import asked, breaks, carried_out, emergency, resume, review, stop
+from tests.unit.policy.people import asked, breaks, carried_out, emergency, moved, resume, review, stop
 
 HOUR = 1 / 24
 MADE = day(1)
@@ -231,6 +232,55 @@ class TestOverdue:
     def test_a_taken_back_emergency_is_reviewed_all_the_same(self) -> None:
         of = broken(withdraw("otto", "emergency-otto", "on-call", at=1.1))
         assert (decide(of, day(2)).status.phase, decide(of, DUE).status.phase) == ("Held", "Stopped")
+
+
+class TestUnderAProcedureThatAppliesNoMore:
+    """Somebody edited the register so that another one applies, which names nobody for emergencies."""
+
+    OTHER = procedure("other", {"counsel": 1})
+
+    def low(self, before: Input, *records: Record) -> Input:
+        return moved(change(before, *records), self.OTHER, left=[breaks()], of=spec(risk_class="Minimal"))
+
+    def test_it_has_to_be_reviewed_all_the_same(self) -> None:
+        of = carried_out(self.low(broken()), day(2))
+        assert controls(of, day(2))["high-risk/emergency"] == ("Warn", "ReviewPending", SHOUT)
+        assert (decide(of, day(2)).status.phase, decide(of, day(2)).wake) == ("Held", DUE)
+        over = decide(self.low(of), DUE)
+        assert (over.status.phase, [r.pod for r in over.removals], ready(over)[1]) == ("Stopped", ["a"], "ReviewOverdue")
+
+    def test_while_it_lasts_it_clears_nothing(self) -> None:
+        of = self.low(broken())
+        assert cleared(decide(of, day(1.1)), day(1.1)) == []
+        assert decide(of, day(1.1)).records["emergency-otto"].reason == "SubjectSuperseded"
+        assert controls(of, day(1.1))["high-risk/emergency"] == ("Warn", "ReviewPending", SHOUT)
+
+    def test_and_nothing_new_runs_beyond_its_time(self) -> None:
+        of = self.low(broken(), approve("cy", "counsel", at=2, of=fingerprint(self.low(broken()))))
+        assert [e.valid_until for e in decide(of, day(2)).entries if e.valid_until and e.valid_until > day(2)] == [DUE]
+
+    def test_the_review_is_by_its_own_roles(self) -> None:
+        for who, role, counts in (("alice", "model-owner", True), ("cy", "counsel", False)):
+            of = self.low(carried_out(self.low(broken()), day(2)), review(who, role, at=2.1))
+            assert decide(of, DUE).status.phase == ("Held" if counts else "Stopped")
+        of = self.low(carried_out(self.low(broken()), day(2)), review(at=2.1))
+        assert decide(of, DUE).records["review-alice"] == RecordStatus(counts=True, reason="Counted", message="alice reviewed the emergency (Approve)")
+
+    def test_taken_back_too(self) -> None:
+        back = carried_out(broken(withdraw("otto", "emergency-otto", "on-call", at=1.1)), day(1.2))
+        assert decide(self.low(back), DUE).status.phase == "Stopped"
+
+    def test_registered_anew_too(self) -> None:
+        gone = deregistered(broken(), day(1.5))
+        assert gone.records["emergency-otto"].reason == "Counted"
+        stored = replace(broken(), records=tuple(replace(r, before=gone.records[r.name]) for r in broken().records), entries=(), before=DeploymentStatus())
+        assert decide(self.low(stored), DUE).status.phase == "Stopped"
+
+    def test_one_that_was_never_allowed_has_not(self) -> None:
+        low = carried_out(self.low(broken(review(at=1.01))), day(2))
+        late = self.low(carried_out(self.low(low, emergency("eve", at=2.1)), day(2.2)))
+        assert decide(late, day(2.3)).records["emergency-eve"].reason == "EmergencyNotAllowed"
+        assert decide(late, day(9)).status.phase == "Held"
 
 
 REVIEWS = {

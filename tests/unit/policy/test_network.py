@@ -242,6 +242,12 @@ CASES = {
     "another one that opens what the register names": Case(
         in_place(approved(), stored("same", {"ingress": object_of(approved())["spec"]["ingress"]})), ("Pass", "NetworkPolicyInForce", SUMMARY)
     ),
+    "another one that is too large to be compared": Case(
+        in_place(approved(), stored("large", {"ingress": [{"from": [{"podSelector": {"matchLabels": {"n": f"{n}"}}, "namespaceSelector": {}}
+                                                                     for n in range(600)]}]}), OPEN),
+        ("Error", "NetworkPolicyNotCompared", "NetworkPolicy large has more peers, ports and expressions than are compared, "
+         f"so nobody can tell whether it opens more than {OWN}: make it smaller, or delete it"),
+    ),
     "another one that opens nothing": Case(in_place(approved(), stored("deny", {"ingress": [], "egress": []})), ("Pass", "NetworkPolicyInForce", SUMMARY)),
     "pods in their node's network": Case(
         in_place(replace(approved(), workloads=(HOSTED,))),

@@ -10,7 +10,7 @@ from aiqms.api.record import Decision
 from aiqms.gate.rules import OPERATOR_NAMESPACE as GATES_NAMESPACE
 from aiqms.gate.workload import KINDS
 from aiqms.policy import reach
-from aiqms.policy.rbac import Binding, Clusterwide, Rbac, Subject
+from aiqms.policy.rbac import Binding, Clusterwide, Local, Rbac, Subject
 from aiqms.policy.reach import FIXED, Question, access_list, account_rights, decides, direct, list_digest, reaching, release_namespace, round_the_gate
 from tests.unit.policy.grants import HERE, rbac, role
 
@@ -20,7 +20,9 @@ MASTERS = ["group system:masters"]  # in every answer but those about roles: the
 
 def test_the_workloads_and_the_operators_namespace_are_the_gates() -> None:
     assert reach.OPERATOR_NAMESPACE == GATES_NAMESPACE
-    assert {(k.api_version.rpartition("/")[0], k.plural) for k in KINDS} == {(group, p) for group, plurals in reach.WORKLOADS.items() for p in plurals}
+    assert {(k.api_version.rpartition("/")[0], k.plural) for k in KINDS} == {(group, p) for group, plurals in reach.WORKLOADS.items() for p in plurals} - {
+        ("", "replicationcontrollers")  # makes pods as well, and no deployment names one
+    }
 
 
 DIRECT: dict[str, tuple[str, Rbac, list[str]]] = {
@@ -128,6 +130,28 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     "pods that run as a ServiceAccount that may": (
         "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> m"]}, cluster={"m": "create jobs.batch"}), ["user ben: pods"],
     ),
+    "pods of a ReplicationController": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> m"]}, cluster={"m": "patch replicationcontrollers"}), ["user ben: pods"],
+    ),
+    "a Secret with the token of a ServiceAccount that may": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> s"]}, cluster={"s": "list secrets"}), ["user ben: secrets"],
+    ),
+    "a Secret that is made to hold one": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> s"]}, cluster={"s": "create secrets"}), ["user ben: secrets"],
+    ),
+    "a Secret of the namespace, everywhere": (
+        "edit-register", rbac(f"{HERE}/bot -> register", "* ben -> s", cluster={"s": "get secrets"}), ["user ben: secrets"],
+    ),
+    "a Secret by its name, of which nobody knows what it is, leads nowhere": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> s"]}, cluster={"s": "get secrets=key"}), [],
+    ),
+    "a Secret where no ServiceAccount may leads nowhere": (
+        "edit-register", rbac("ci/bot -> register", others={"qa": ["ben -> s"]}, cluster={"s": "get secrets"}), [],
+    ),
+    "of several ServiceAccounts the token of one": (
+        "edit-register", rbac("ci/bot ci/cat -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=cat"}),
+        ["user ben: tokens"],
+    ),
     "a ServiceAccount approves nothing, so its token leads nowhere": (
         "approve model-owner", rbac("ci/bot -> owner", others={"ci": ["ben -> edit"]}), [],
     ),
@@ -170,6 +194,10 @@ def test_ways_round_the_gate(way: str) -> None:
     [
         ("kube-system", "create pods", "host"),
         ("kube-system", "create serviceaccounts/token", "host"),
+        ("kube-system", "get secrets", "host"),
+        ("kube-system", "get secrets=key", None),
+        ("kube-system", "create replicationcontrollers", "host"),
+        ("aiqms-system", "create secrets", "operator"),
         ("aiqms-system", "patch deployments.apps", "operator"),
         ("aiqms-system", "create serviceaccounts/token=aiqms-operator", "operator"),
         ("ci", "create pods", None),
@@ -216,15 +244,19 @@ def test_the_control_planes_own_are_told_by_the_binding_that_ships_with_them() -
     controller = Subject("ServiceAccount", "deployment-controller", "kube-system")
     writes = {"w": role("ClusterRole", "w", "update deployments.apps")}
 
-    def listed(name: str, of: Subject) -> list[str]:
-        bound = Binding("ClusterRoleBinding", "", name, ("ClusterRole", "w"), (of,))
-        graph = replace(rbac(), everywhere=Clusterwide(writes, (bound,)))
+    def listed(name: str, of: Subject, within: str = "") -> list[str]:
+        bound = Binding("RoleBinding" if within else "ClusterRoleBinding", within, name, ("ClusterRole", "w"), (of,))
+        graph = replace(rbac(), everywhere=Clusterwide(writes, () if within else (bound,)), here=Local(within or HERE, {}, (bound,) if within else ()))
         return [line.subject for line in access_list(graph) if line.question == "edit-workload" and line.subject not in MASTERS]
 
     assert listed("system:controller:deployment-controller", controller) == []
     assert listed("another-binding", controller) == ["serviceaccount kube-system/deployment-controller"]
     assert listed("system:controller:flux", Subject("ServiceAccount", "helm-controller", "kube-system")) == ["serviceaccount kube-system/helm-controller"]
     assert listed("anything", Subject("User", "system:kube-controller-manager")) == []
+    assert listed("system:controller:deployment-controller", controller, "kube-system") == []
+    assert listed("system:controller:deployment-controller", controller, HERE) == ["serviceaccount kube-system/deployment-controller"]
+    assert listed("anything", Subject("User", "system:kube-scheduler"), HERE) == ["user system:kube-scheduler"]
+    assert listed("aiqms-operator", Subject("ServiceAccount", "aiqms-operator", "aiqms-system"), HERE) == ["serviceaccount aiqms-system/aiqms-operator"]
 
 
 def test_a_service_accounts_rights_are_those_of_all_its_groups_everywhere() -> None:
@@ -239,6 +271,12 @@ def test_a_service_accounts_rights_are_those_of_all_its_groups_everywhere() -> N
         (("pods", "deployments"), HERE, f"RoleBinding {HERE}/b0 (ClusterRole view)"),
         (("secrets",), "vault", "RoleBinding vault/b0 (Role r)"),
     ]
+
+
+def test_what_another_namespace_gives_to_everybody_is_not_a_service_accounts_own() -> None:
+    groups = "@system:authenticated @system:serviceaccounts -> Role:r"
+    graph = rbac(groups, others={"shop": [groups]}, roles={"r": "get pods"}, other_roles={"shop": {"r": "get secrets"}})
+    assert [(r.rule.resources, r.within) for r in account_rights(graph, "scoring")] == [(("pods",), HERE), (("pods",), HERE)]
 
 
 def test_every_question_has_an_id_of_its_own() -> None:

@@ -14,7 +14,7 @@ from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input
 from aiqms.policy.logs import FOREVER, Checked
 from aiqms.policy.retention import span
-from tests.unit.policy.given import after, cleared, day
+from tests.unit.policy.given import after, change, cleared, day, workload
 from tests.unit.policy.sinks import DUTY, STREAM, ask, asking, checked, logged, proof, sample, sent_to
 
 TROUBLE = (Reason.SINK_UNREACHABLE, "https://logs.bank.example:9428 did not answer within 10 s")
@@ -192,6 +192,16 @@ class TestLapse:
     def test_a_period_that_was_shortened_ends_the_clearance(self) -> None:
         of = replace(self.before, logs={"inference": checked(proof(kept=timedelta(days=30)), at=1.4)})
         assert cleared(decide(of, day(1.5)), day(1.5)) == []
+
+    def test_it_ends_what_was_approved_before_too(self) -> None:
+        waiting = change(self.before, workloads=[workload("v2")])
+        bad = replace(waiting, logs={"inference": checked(proof(kept=timedelta(days=30)), at=1.4)})
+        assert (cleared(decide(waiting, day(1.5)), day(1.5)), cleared(decide(bad, day(1.5)), day(1.5))) == (["v1"], [])
+
+    def test_a_first_check_under_way_ends_nothing_of_that(self) -> None:
+        before = after(logged(asking(STREAM | {"retention": "30d"})), day(1.2))
+        waiting = change(before, workloads=[workload("v2")], procedures=[asking(revision=2)])
+        assert cleared(decide(replace(waiting, logs={"inference": Checked(since=day(1.5))}), day(1.5)), day(1.5)) == ["v1"]
 
     def test_a_short_outage_ends_nothing(self) -> None:
         of = replace(self.before, logs={"inference": checked(trouble=TROUBLE)})

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from aiqms.api.clearance import Orphan
-from aiqms.api.deployment import Control, Result
+from aiqms.api.deployment import Control, DeploymentStatus, Result
 from aiqms.api.record import RecordStatus
 from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.facts import Broken, Input, Procedure, Record, Told
@@ -31,7 +31,7 @@ from tests.unit.policy.given import (
     withdraw,
     workload,
 )
-from tests.unit.policy.people import asked, carried_out, resume, stop, stop_roles, stops, under
+from tests.unit.policy.people import asked, carried_out, moved, resume, stop, stop_roles, stops, under
 
 STOPPED_AT = day(2)
 PODS = [pod("a"), pod("older", before=True), pod("other", "v9"), pod("waits", held=True), pod("goes", going=True)]
@@ -40,6 +40,8 @@ SAID = "ida stopped it on 2027-01-03 00:00:00 UTC (apr/stop-ida): it answers non
 COMMANDER = "incident-commander (high-risk)"
 ONE_MORE = "; and 1 control more"
 BOTH = [stops(), stops("privacy", "dpo", "counsel")]
+LOW = spec(risk_class="Minimal")
+OTHER = stops("other", "cto")
 BROKEN = ("torn", Broken("spec.title: too long"))
 
 
@@ -92,6 +94,17 @@ STOPPED = {
         f"{COMMANDER}; dpo or counsel (privacy)", more=ONE_MORE),
     "though the procedure that named the role applies no more": Stopped(
         under(carried_out(change(serving(), stop()), STOPPED_AT), stops("other", "cto")), "cto (other)", at=day(3), more=ONE_MORE
+    ),
+    "though its procedure applies no more, and the one that does lets go on": Stopped(
+        moved(change(carried_out(change(serving(), stop()), STOPPED_AT), resume("eve", "cto")), OTHER, left=[stops()], of=LOW), COMMANDER, at=day(4),
+        more=ONE_MORE,
+    ),
+    "though nobody knows any more which procedure applied": Stopped(
+        moved(replace(change(carried_out(change(serving(), stop()), STOPPED_AT), resume("eve", "cto")), entries=(), before=DeploymentStatus()), OTHER,
+              of=LOW, left=[stops(), stops("far", appliesTo={"namespaces": ["fraud"]}), stops("third", "dpo")]), COMMANDER, at=day(4), more=ONE_MORE,
+    ),
+    "though its procedure applied no more when it was seen first": Stopped(
+        moved(change(serving(), stop()), OTHER, left=[stops()], of=LOW), f"{COMMANDER}; cto (other)", more=ONE_MORE
     ),
     "though no procedure names a stop role any more": Stopped(
         under(carried_out(change(serving(), stop()), STOPPED_AT), procedure()), "a stop role, which no procedure names now", at=day(3)
@@ -280,6 +293,25 @@ class TestOfANameThatIsNotRegistered:
         stored = replace(self.of, records=tuple(replace(r, before=gone.records[r.name]) for r in self.of.records), entries=())
         again = under(replace(stored, spec=spec()), stops("lax", "cto"))
         assert (decide(again, day(3)).status.phase, ready(decide(again, day(3)))[2]) == ("Stopped", missing("cto (lax)") + ONE_MORE)
+
+
+class TestUnderAProcedureThatAppliesNoMore:
+    """Somebody edited the register so that another one applies."""
+
+    stopped = carried_out(change(serving(), stop()), STOPPED_AT)
+
+    def test_after_the_resume_of_both_it_goes_on(self) -> None:
+        now = moved(change(self.stopped, resume(), resume("eve", "cto")), OTHER, left=[stops()], of=LOW)
+        assert (decide(now, day(4)).status.phase, decide(now, day(4)).marks) == ("ChangePending", {"stop-ida": False})
+
+    def test_a_stop_that_was_lifted_keeps_no_say(self) -> None:
+        lifted = carried_out(change(self.stopped, resume()), day(3))
+        assert moved(lifted, OTHER, left=[stops()], of=LOW).elsewhere == ()
+
+    def test_a_new_stop_by_a_role_of_it_does_not_count(self) -> None:
+        low = carried_out(moved(serving(), OTHER, left=[stops()], of=LOW), day(1.5))
+        tried = moved(change(low, stop()), OTHER, left=[stops()], of=LOW)
+        assert (tried.elsewhere, decide(tried, STOPPED_AT).records["stop-ida"].reason) == ((), "RoleNotRequired")
 
 
 @dataclass(frozen=True)

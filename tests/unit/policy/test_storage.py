@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aiqms.api.deployment import Reads, VolumeSeen
+from aiqms.api.deployment import DeploymentStatus, Reads, VolumeSeen
 from aiqms.gate.rules import TOKEN
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input, WorkloadFacts
@@ -173,3 +173,17 @@ def test_a_list_that_is_too_long_says_how_much_it_leaves_out() -> None:
     many = Uses(secrets=tuple(f"s{n:03}" for n in range(260)), volumes=tuple(Volume(f"v{n:03}", "EmptyDir") for n in range(70)))
     found = decide(given(around=Surroundings(workloads={REF: many})), day(1)).status.reads
     assert (len(found.secrets), len(found.volumes), found.omitted) == (256, 64, 10)
+
+
+def test_names_that_no_object_can_have_are_cut_to_what_a_status_can_hold() -> None:
+    """The API server lets a pod name a claim, a Secret or a ConfigMap of any length."""
+    long = "x" * 10_000
+    used = Uses(secrets=(long,), config_maps=(long,), volumes=(Volume(long, CLAIM, long), Volume("other", "C" * 100)))
+    asked = procedure(access={"storage": {"classes": ["encrypted"]}})
+    decision = decide(given(procedures=[asked], around=Surroundings(workloads={REF: used}, claims={long: long})), day(1))
+    found = decision.status.reads
+    assert (found.secrets, found.config_maps) == ([long[:253]], [long[:253]])
+    assert found.volumes[1] == VolumeSeen(name=long[:63], kind=CLAIM, claim=long[:253], storage_class=long[:253])
+    assert DeploymentStatus.model_validate(decision.status.dump()).reads == found
+    (said,) = [c.message for c in decision.status.controls if c.id == "access/storage"]
+    assert f"claim {long[:253]} is of StorageClass" in said

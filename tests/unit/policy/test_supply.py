@@ -38,7 +38,7 @@ def serving(
     volumes: Mapping[str, Json] | None = None,
 ) -> WorkloadFacts:
     """A workload of one container. volumes: name -> source."""
-    container = {"name": "serve", "image": image, "volumeMounts": [{"name": m, "mountPath": f"/{m}"} for m in mounts]}
+    container = {"name": "serve", "image": image, "volumeMounts": [{"name": m, "mountPath": f"/{m}", "readOnly": True} for m in mounts]}
     metadata = {"annotations": {MODEL: model} if model else {}}
     made = {"containers": [container], "initContainers": list(init), "volumes": [{"name": n} | v for n, v in (volumes or {}).items()]}
     form = template({"metadata": metadata, "spec": made}, DEFAULTS)
@@ -47,7 +47,10 @@ def serving(
 
 def check(image: str = f"{CHECK}@{OTHER}", **fields: Any) -> Json:
     """An init container that compares the files of volume models."""
-    return {"name": "check", "image": image, "volumeMounts": [{"name": "models", "mountPath": "/models"}]} | fields
+    return {"name": "check", "image": image, "env": TOLD, "volumeMounts": [{"name": "models", "mountPath": "/models"}]} | fields
+
+
+TOLD = [{"name": "MODEL", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{MODEL}']"}}}]
 
 
 def carried(at: str = THIS) -> dict[str, Json]:
@@ -88,8 +91,8 @@ def loose(why: str) -> Row:
 MODELS = {
     "Bound: an image volume": (of(serving(volumes=carried()), asking=BOUND), bound("image volume models")),
     "Bound: an image volume, and no annotation": (of(serving(volumes=carried(), model=None), asking=BOUND), bound("image volume models")),
-    "Bound: an image volume that an init container mounts, to unpack it": (
-        of(serving(volumes=carried(), mounts=(), init=[check("unpack:1")]), asking=BOUND), bound("image volume models")
+    "Bound: an image volume that a sidecar mounts": (
+        of(serving(volumes=carried(), mounts=(), init=[check("unpack:1", restartPolicy="Always")]), asking=BOUND), bound("image volume models")
     ),
     "Bound: the image itself": (of(serving(f"{VLLM}@{THIS}"), asking=BOUND), bound("container serve")),
     "Bound: the image of a sidecar": (
@@ -101,7 +104,10 @@ MODELS = {
     ),
     "Declared is not bound": (of(asking=BOUND), fails("ModelDeclaredOnly", f"{LOOSE}: {NO_CHECKER}")),
     "nor is an image volume of another digest": (of(serving(volumes=carried(OTHER)), asking=BOUND), fails("ModelDeclaredOnly", f"{LOOSE}: {NO_CHECKER}")),
-    "nor one that nobody mounts": (of(serving(volumes=carried(), mounts=()), asking=BOUND), fails("ModelDeclaredOnly", f"{LOOSE}: {NO_CHECKER}")),
+    "nor one that nobody mounts": (
+        of(serving(volumes=carried(), mounts=()), asking=BOUND),
+        fails("ModelDeclaredOnly", f"{LOOSE}; {W}: image volume models is mounted by no container that goes on running: {NO_CHECKER}"),
+    ),
     "nor the digest as a tag": (
         of(serving(f"{VLLM}:{THIS.removeprefix('sha256:')}"), asking=BOUND), fails("ModelDeclaredOnly", f"{LOOSE}: {NO_CHECKER}")
     ),

@@ -1,0 +1,60 @@
+"""Decides about each deployment of a namespace on its own, so that one about which nothing can be decided keeps no other from its answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+
+from aiqms import metrics
+from aiqms.controllers.gather import Gathered
+from aiqms.policy.decide import decide, deregistered
+from aiqms.policy.facts import Decision, Input
+
+log = logging.getLogger(__name__)
+
+
+class Undecided(Exception):
+    """About some deployments nothing could be decided, which is a fault of this version: the pass is tried again."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What was decided, by name. facts: less the deployments of which nothing is said. failures: what kept each of these from being decided."""
+
+    facts: Gathered
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    failures: dict[str, Exception] = field(default_factory=dict)
+
+    @property
+    def wake(self) -> datetime | None:
+        """When time alone changes something."""
+        return min((d.wake for d in self.decisions.values() if d.wake), default=None)
+
+    def check(self) -> None:
+        """Raises Undecided where something could not be decided."""
+        for name, error in sorted(self.failures.items()):
+            raise Undecided(f"AIModelDeployment {name}: {error!r}") from error
+
+
+def decided(namespace: str, facts: Gathered, now: datetime) -> Decided:
+    """Every deployment, registered or not, by itself."""
+    found = Decided(facts)
+    for judge, inputs in ((decide, facts.registered), (deregistered, facts.unregistered)):
+        for name, given in inputs.items():
+            _decide(found, namespace, name, given, partial(judge, given, now))
+    said = {name: given for name, given in facts.registered.items() if name not in found.failures}
+    return replace(found, facts=replace(facts, registered=said))
+
+
+def _decide(found: Decided, namespace: str, name: str, given: Input, judge: Callable[[], Decision]) -> None:
+    """The edge: whatever goes wrong with one is a log line and a metric. It is left as it is: nothing is cleared, stopped or said."""
+    try:
+        found.decisions[name] = judge()
+    except Exception as error:
+        metrics.RECONCILE_ERRORS.labels(type(error).__name__).inc()
+        log.exception("not decided", extra={"namespace": namespace, "deployment": name})
+        found.failures[name] = error
+        found.decisions[name] = Decision(status=given.before, entries=given.entries, orphan=given.orphan)
