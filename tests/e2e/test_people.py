@@ -122,6 +122,8 @@ class TestRefused:
     def test_with_an_end_that_has_passed(self, place: Place) -> None:
         with refused("spec.expires", "is not after now"):
             place.decide("alice", expires=within(-5))
+        with refused("spec.expires may lie beyond 9999-12-31T23:59:59Z, the last time there is: give an earlier one, or leave it out"):
+            place.decide("alice", expires="9999-12-31T23:59:59-00:01")
 
     @pytest.mark.parametrize("field", ["ownerReferences", "finalizers"])
     def test_invariant_3_with_something_that_deletes_or_keeps_it(self, place: Place, field: str) -> None:

@@ -31,6 +31,7 @@ T = TypeVar("T")
 STALE = 0.25  # seconds after which every API server judges by a parameter just written: ten times the longest lag measured (docs/gate.md)
 _RELEASE_AGAIN = (0.05, 0.1, 0.2, 0.4)  # seconds: admission may not have the Clearance yet that the release stands on
 _AT_ONCE = 16  # writes under way for one namespace
+_VERDICTS = 200  # records that are told their verdict in one pass: more wait for the next, so that thousands keep no deployment beside them waiting
 REPORTER = "aiqms.dev/operator"
 
 
@@ -52,8 +53,8 @@ class Applier:
     epoch: int
     instance: str
 
-    async def apply(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> None:
-        """Everything that was decided about one namespace. Raises what kept a write from being made, after all others were tried.
+    async def apply(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision], now: datetime) -> bool:
+        """Everything that was decided about one namespace; whether verdicts are left for another pass. Raises what kept a write from being made, in the end.
 
         What is stopped ends first, for a policy of its own keeps it from coming back; what lapsed ends once the Clearance admits no more of it.
         Without the Clearance nothing is released and nothing said; a pod that somebody's webhook will not let go keeps nothing else from being written.
@@ -68,8 +69,11 @@ class Applier:
         ended, ends = [*ended, *also], [*ends, *more]
         releases = await _tried(self._release(namespace, r) for d in decisions.values() for r in d.releases)
         events = self._events(namespace, facts, decisions, ended)
-        said = await _tried([*self._statuses(namespace, facts, decisions), *self._records(namespace, facts, decisions), *events])
+        told = self._untold(namespace, facts, decisions)
+        verdicts = [self._status(RECORD.plural, RECORD.kind, namespace, name, verdict) for name, verdict in told[:_VERDICTS]]
+        said = await _tried([*self._statuses(namespace, facts, decisions), *events, *verdicts])
         _raise_first([*ends, *marks, *releases, *said])
+        return len(told) > _VERDICTS
 
     async def _end(self, namespace: str, removals: Sequence[tuple[str, Removal]]) -> tuple[list[tuple[str, Removal]], list[BaseException | None]]:
         """The pods that are gone, and what kept each from going, if anything did."""
@@ -173,11 +177,12 @@ class Applier:
         found = [(name, self.caches.deployments.get(namespace, name), decisions[name].status.dump()) for name in facts.registered]
         return [self._status(DEPLOYMENT.plural, DEPLOYMENT.kind, namespace, name, status) for name, seen, status in found if seen and seen.stored != status]
 
-    def _records(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[Awaitable[None]]:
+    def _untold(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[tuple[str, Json]]:
+        """Records that say another verdict than this."""
         verdicts = {name: v.dump() for d in decisions.values() for name, v in d.records.items()}
         verdicts |= {name: unreadable(b).dump() for name, b in facts.broken_records.items()}
         found = [(name, self.caches.records.get(namespace, name), status) for name, status in verdicts.items()]
-        return [self._status(RECORD.plural, RECORD.kind, namespace, name, status) for name, seen, status in found if seen and seen.stored != status]
+        return [(name, status) for name, seen, status in found if seen and seen.stored != status]
 
     async def _status(self, plural: str, kind: str, namespace: str, name: str, status: Json) -> None:
         try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
 from aiqms import metrics
+from aiqms.api.clearance import Entry
 from aiqms.controllers.gather import Gathered
 from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.facts import Decision, Input
@@ -40,13 +42,25 @@ class Decided:
 
 
 def decided(namespace: str, facts: Gathered, now: datetime) -> Decided:
-    """Every deployment, registered or not, by itself."""
-    found = Decided(facts)
-    for judge, inputs in ((decide, facts.registered), (deregistered, facts.unregistered)):
-        for name, given in inputs.items():
-            _decide(found, namespace, name, given, partial(judge, given, now))
+    """Every deployment, registered or not, by itself; of the room in the Clearance each has what those before it left."""
+    found, taken = Decided(facts), 0
+    for name, alone in facts.registered.items():
+        given = replace(alone, clearance_bytes=alone.clearance_bytes + taken)
+        _decide(found, namespace, name, given, partial(decide, given, now))
+        taken += _growth(given, found.decisions[name])
+    for name, given in facts.unregistered.items():
+        _decide(found, namespace, name, given, partial(deregistered, given, now))
     said = {name: given for name, given in facts.registered.items() if name not in found.failures}
     return replace(found, facts=replace(facts, registered=said))
+
+
+def _growth(given: Input, decision: Decision) -> int:
+    """By how many bytes the Clearance grows with it. What gets smaller counts for nothing, until it is written."""
+    return 0 if decision.entries == given.entries else max(0, _bytes(decision.entries) - _bytes(given.entries))
+
+
+def _bytes(entries: Sequence[Entry]) -> int:
+    return sum(len(json.dumps(e.dump())) for e in entries)
 
 
 def _decide(found: Decided, namespace: str, name: str, given: Input, judge: Callable[[], Decision]) -> None:

@@ -78,7 +78,8 @@ class Reconciler:
         facts = self.logs.settle(namespace, facts)
         found = decided(namespace, facts, now)
         self.queue.wake(namespace, found.wake)
-        await self.applier.apply(namespace, found.facts, found.decisions, now)
+        if await self.applier.apply(namespace, found.facts, found.decisions, now):
+            self.queue.add(namespace)
         _measure(namespace, facts, found.decisions)
         found.check()
         if unwritten:

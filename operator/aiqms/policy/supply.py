@@ -14,7 +14,7 @@ from aiqms.policy.checks import Facts, Judged, Row, row, unless_missing
 from aiqms.policy.facts import Origin, Procedure, WorkloadFacts
 from aiqms.policy.images import Image, allowed, images, written_out
 from aiqms.policy.patterns import plain, uri_matches
-from aiqms.policy.words import plural
+from aiqms.policy.words import plural, visible
 
 UNPINNED = "not pinned, so another image may come under the same name: write NAME@sha256:… of the image that was tested"
 _NAMED = 3  # things that a message names before it counts the others
@@ -71,7 +71,7 @@ def _listed(things: Sequence[str]) -> str:
 def _model(facts: Facts, supply: Supply) -> Judged:
     wanted = facts.spec.model.digest
     ties = {str(w.ref): tie(t, wanted, supply.digest_checkers or ()) for w, t in _there(facts)}
-    wrong = [f"{ref} declares {t.detail}" for ref, t in ties.items() if t.reason is Reason.MODEL_MISMATCH]
+    wrong = [f"{ref} declares {visible(t.detail)}" for ref, t in ties.items() if t.reason is Reason.MODEL_MISMATCH]
     missing = {ref: t for ref, t in ties.items() if t.reason is Reason.MODEL_DECLARED_NOWHERE}
     loose = {ref: t for ref, t in ties.items() if t.reason is Reason.MODEL_DECLARED_ONLY}
     if wrong:

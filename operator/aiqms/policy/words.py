@@ -16,6 +16,11 @@ def moment(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def visible(text: str, most: int = 128) -> str:
+    """What others wrote, so that nobody takes it for what it looks like: letters beyond ASCII, and those that nobody sees, by their number."""
+    return ascii(text[:most])[1:-1] + ("…" if len(text) > most else "")
+
+
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 pod`, `3 pods`."""
     return f"{count} {one if count == 1 else many or one + 's'}"

@@ -119,6 +119,20 @@ CASES = {
         given(workloads=[workload(model=OTHER)]), "supply/model",
         fail("ModelMismatch", f"Deployment/credit-scoring declares {OTHER}, but spec.model.digest is {HERE}: make annotation {MODEL} and the register agree"),
     ),
+    "a model that only looks like the register's": Case(
+        given(workloads=[workload(model=f"{HERE}\u200b")]), "supply/model",
+        fail(
+            "ModelMismatch",
+            rf"Deployment/credit-scoring declares {HERE}\u200b, but spec.model.digest is {HERE}: make annotation {MODEL} and the register agree",
+        ),
+    ),
+    "a model of many letters": Case(
+        given(workloads=[workload(model="x" * 200_000)]), "supply/model",
+        fail(
+            "ModelMismatch",
+            f"Deployment/credit-scoring declares {'x' * 128}…, but spec.model.digest is {HERE}: make annotation {MODEL} and the register agree",
+        ),
+    ),
     "one of two workloads declares no model": Case(
         given(workloads=[workload(), workload(ref="Job/batch", model=None)]), "supply/model",
         warn("ModelNotDeclared", f"nothing ties Job/batch to the model approved: set annotation {MODEL} in the pod template"),

@@ -27,7 +27,11 @@ def holds(role: str) -> str:
 
 
 def stamp() -> Policy:
-    """Writes the person whom the API server authenticated over whatever the client wrote. A JSON patch: server-side apply may not touch atomic maps."""
+    """Writes the person whom the API server authenticated over whatever the client wrote. A JSON patch: server-side apply may not touch atomic maps.
+
+    What is of a wrong type is left to the schema, which names the field; an expression that fails would be said in its place.
+    """
+    readable = f"has(object.spec) && type(object.spec) == map && type({DECISION_MADE}) == string && type({ROLE}) == string"
     person = (
         f'Object.spec.approver{{username: request.userInfo.username, uid: request.userInfo.?uid.orValue(""), groups: {GROUPS},'
         f" authorized: {holds(ROLE)} && ({DECISION_MADE} == 'Stop' || !{holds(repr(NOBODY))})}}"
@@ -37,7 +41,7 @@ def stamp() -> Policy:
         rules=RECORDS,
         where="everywhere",
         acts="true",
-        patch=f'has(object.spec) && type({DECISION_MADE}) == string ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] + {MARK} : []',
+        patch=f'{readable} ? [JSONPatch{{op: "add", path: "/spec/approver", value: {person}}}] + {MARK} : []',
     )
 
 
@@ -83,11 +87,14 @@ def not_as_stamped() -> list[Check]:
         f" || {approver}.?authorized.orValue(false) != (variables.holds && (variables.decision == 'Stop' || !variables.everything))"
     )
     marked = f"{MARKED} != (variables.decision == 'Stop' ? optional.of('Stop') : optional.none())"
+    # CEL knows no time after it, and an offset may lead there: only on the last day, and only west of Greenwich.
+    beyond = f"string({expires}).matches('^9999-12-31T.*-[0-9]{{2}}:[0-9]{{2}}$')"
     past = f"spec.expires `string({expires})` is not after now, `string({now})`: give a later time, or leave it out"
     return [
         (marked, f"label {DECISION} is set by admission, on a Stop: leave it out"),
         (forged, "spec.approver is set by admission: leave it out, and try again"),
-        (f"has({expires}) && timestamp({expires}) <= timestamp({now})", say(past)),
+        (f"has({expires}) && {beyond}", "spec.expires may lie beyond 9999-12-31T23:59:59Z, the last time there is: give an earlier one, or leave it out"),
+        (f"has({expires}) && !{beyond} && timestamp({expires}) <= timestamp({now})", say(past)),
     ]
 
 
