@@ -9,17 +9,13 @@ from typing import Any
 
 import kopf
 
-from aiqms.api.crds import DEPLOYMENT, PROCEDURE
+from aiqms.api.crds import PROCEDURE
 from aiqms.api.values import GROUP, VERSION, Json
 from aiqms.cluster.caches import Caches
 
 
 def register(registry: kopf.OperatorRegistry, caches: Caches) -> None:
     """Hands every event on the few kinds to their stores."""
-
-    @kopf.on.event(GROUP, VERSION, DEPLOYMENT.plural, registry=registry)  # type: ignore[arg-type]
-    async def deployment(event: Json, **_: Any) -> None:
-        caches.deployments.event(event["type"] or "", event["object"])
 
     @kopf.on.event(GROUP, VERSION, PROCEDURE.plural, registry=registry)  # type: ignore[arg-type]
     async def procedure(event: Json, **_: Any) -> None:
