@@ -236,7 +236,7 @@ def _pull_secrets(view: _View, workloads: Mapping[Workload, WorkloadSeen | PodSe
 
 def _pod(view: _View, name: str, seen: PodSeen, refs: Iterable[Workload]) -> PodFacts:
     chain = list(view.caches.chain(view.namespace, seen))
-    bears = {("Pod", name)} if not chain else {(w.raw["kind"], w.raw["metadata"]["name"]) for w in chain}
+    bears = {("Pod", name)} if not chain else {(w.kind, w.name) for w in chain}
     outdated = bool(chain and chain[0].update and seen.revision and chain[0].update != seen.revision)
     return PodFacts(
         name=name,

@@ -80,7 +80,7 @@ def _accounts(namespace: str, caches: Caches) -> dict[str, list[Account]]:
     for store in caches.workloads.values():
         for name, seen in store.within(namespace):
             if not _made(namespace, caches, seen):
-                found.setdefault(seen.uses.account, []).append((seen.uses.labels.get(LABEL, ""), f"{seen.raw['kind']}/{name}"))
+                found.setdefault(seen.uses.account, []).append((seen.uses.labels.get(LABEL, ""), f"{seen.kind}/{name}"))
     for name, pod in caches.pods.within(namespace):
         if not pod.ended and not any(caches.chain(namespace, pod)):
             found.setdefault(pod.uses.account, []).append((pod.uses.labels.get(LABEL, ""), f"Pod/{name}"))
