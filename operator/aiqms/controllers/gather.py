@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -51,7 +52,10 @@ async def gather(namespace: str, caches: Caches, reader: InputReader) -> Gathere
     pods = _pods(caches.pods.within(namespace))
     deployments = dict(caches.deployments.within(namespace))
     near = around(namespace, caches) if deployments else None
-    view = _View(namespace, caches, clearance, stored, seen.labels, governed=seen.governed, records=records, pods=pods, around=near)
+    unread = _broken_records(caches.records.within(namespace))
+    view = _View(namespace, caches, clearance, stored, seen.labels, governed=seen.governed, records=records, pods=pods, around=near, broken=unread)
+    if deployments:
+        await _prepared(view, deployments.values(), reader)
     others = ({*pods, *records, *stored.deployments, *stored.orphans} - set(deployments)) if seen.governed else set(records) - set(deployments)
     return Gathered(
         governed=seen.governed,
@@ -76,6 +80,7 @@ class _View:
     pods: Mapping[str, list[tuple[str, PodSeen]]]
     around: Around | None = None
 
+    broken: Mapping[str, str] = field(default_factory=dict)  # by deployment: which of its records cannot be read, and why
 
 def _stored(clearance: ClearanceSeen | None) -> ClearanceSpec:
     if clearance is None:
@@ -132,7 +137,7 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         pods=tuple(_pod(view, n, p, refs) for n, p in view.pods.get(name, ())),
         entries=tuple(view.stored.deployments.get(name, ())),
         orphan=view.stored.orphans.get(name),
-        unreadable="; ".join(filter(None, (unread, _broken_records(view, name)))),
+        unreadable="; ".join(filter(None, (unread, view.broken.get(name)))),
         stop_roles=_stop_roles(applying) or _stop_roles(_everywhere(view.caches)),
         editors=seen.editors,
         around=_around(view, name, found),
@@ -171,10 +176,13 @@ def _account(pod: Json) -> str:
     return str(pod["spec"].get("serviceAccountName") or pod["spec"].get("serviceAccount") or "default")
 
 
-def _broken_records(view: _View, deployment: str) -> str:
-    """Why its records do not tell: one that this version cannot read may well be a Reject."""
-    seen = sorted((name, r) for name, r in view.caches.records.within(view.namespace) if r.deployment == deployment and isinstance(r.record, Broken))
-    return "; ".join(f"apr/{name} could not be read: {r.record.message}" for name, r in seen if isinstance(r.record, Broken))
+def _broken_records(records: Iterable[tuple[str, RecordSeen]]) -> dict[str, str]:
+    """By deployment, why its records do not tell: one that this version cannot read may well be a Reject."""
+    found: dict[str, list[str]] = {}
+    for name, seen in sorted(((n, r) for n, r in records if isinstance(r.record, Broken)), key=lambda each: each[0]):
+        assert isinstance(seen.record, Broken)
+        found.setdefault(seen.deployment, []).append(f"apr/{name} could not be read: {seen.record.message}")
+    return {deployment: "; ".join(said) for deployment, said in found.items()}
 
 
 def _applying(view: _View, spec: DeploymentSpec) -> tuple[Procedure | tuple[str, Broken], ...]:
@@ -208,6 +216,14 @@ async def _contents(view: _View, workloads: Iterable[WorkloadSeen | PodSeen | No
     try:
         return {ref: await reader.digest(view.namespace, ref) for ref in refs}, ""
     except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+async def _prepared(view: _View, deployments: Iterable[DeploymentSeen], reader: InputReader) -> None:
+    """What the pods of all read, asked for together. What cannot be had is said of each deployment that needs it."""
+    refs = {ref for d in deployments if not isinstance(d.spec, Broken) for ref in d.spec.workloads}
+    seen = (_workload(view, ref) for ref in refs)
+    with contextlib.suppress(ApiError, aiohttp.ClientError, TimeoutError):
+        await reader.prepare(view.namespace, {name for w in seen if w for name in w.shape.reads})
+
+
         return {}, f"{', '.join(refs)} could not be read: {error}"
 
 

@@ -9,7 +9,7 @@ from aiqms.cluster.caches import Caches
 from aiqms.cluster.readers import PodSeen, WorkloadSeen
 from aiqms.gate.rules import LABEL
 from aiqms.policy.endpoints import Network, leading, network
-from aiqms.policy.surroundings import FROM_TEMPLATE, Surroundings, Uses, numbered
+from aiqms.policy.surroundings import DEFAULT, FROM_TEMPLATE, Surroundings, Uses, numbered
 
 Account = tuple[str, str]  # a deployment, empty for none, and who of it uses a ServiceAccount
 
@@ -52,7 +52,7 @@ def surroundings(of: Around, name: str, workloads: Mapping[str, WorkloadSeen | P
     return Surroundings(
         workloads=declared,
         pods=running,
-        accounts={u.account: _others(of, u.account, name, declared) for u in declared.values()},
+        accounts={u.account: _others(of, u.account, name, declared) for u in declared.values() if u.account != DEFAULT},  # that one is nobody's own
         claims={c: of.claims[c] for c in _claims(of, every) if c in of.claims},
         endpoints=leading(of.namespace, _distinct(every), of.network, addresses=(a for p in labelled.values() for a in p.addresses)),
     )
