@@ -23,6 +23,7 @@ from aiqms.policy.procedures import applies
 from aiqms.policy.reach import reach
 from aiqms.policy.surroundings import Surroundings
 
+_STEP = 64 * 1024  # bytes of a Clearance: a sixteenth of what it may have
 _SHOWN = 3  # differences of a pod from its template that a message names
 
 
@@ -79,8 +80,8 @@ class _View:
     records: Mapping[str, list[Record]]
     pods: Mapping[str, list[tuple[str, PodSeen]]]
     around: Around | None = None
-
     broken: Mapping[str, str] = field(default_factory=dict)  # by deployment: which of its records cannot be read, and why
+
 
 def _stored(clearance: ClearanceSeen | None) -> ClearanceSpec:
     if clearance is None:
@@ -142,11 +143,16 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         editors=seen.editors,
         around=_around(view, name, found),
         pull_secrets=_pull_secrets(view, found, view.pods.get(name, ())),
-        clearance_bytes=view.clearance.size if view.clearance else 0,
+        clearance_bytes=_rounded(view.clearance.size) if view.clearance else 0,
         network=_network(view, name, seen, found.values()),
         before=seen.status,
         reach=_reach(view, name, applying, found.values()),
     )
+
+
+def _rounded(size: int) -> int:
+    """Upwards, in steps, so that a few bytes more of one deployment are no other fact for all others."""
+    return -(-size // _STEP) * _STEP
 
 
 def _around(view: _View, name: str, found: Mapping[Workload, WorkloadSeen | PodSeen | None]) -> Surroundings:
@@ -210,12 +216,6 @@ def _workload(view: _View, ref: Workload) -> WorkloadSeen | PodSeen | None:
     return view.caches.workloads[ref.kind].get(view.namespace, ref.name)
 
 
-async def _contents(view: _View, workloads: Iterable[WorkloadSeen | PodSeen | None], reader: InputReader) -> tuple[dict[str, str], str]:
-    """The digest of everything that the pods read, and why one of them could not be had."""
-    refs = sorted({ref for w in workloads if w for ref in w.shape.reads if not ref.startswith(SECRETS)})
-    try:
-        return {ref: await reader.digest(view.namespace, ref) for ref in refs}, ""
-    except (ApiError, aiohttp.ClientError, TimeoutError) as error:
 async def _prepared(view: _View, deployments: Iterable[DeploymentSeen], reader: InputReader) -> None:
     """What the pods of all read, asked for together. What cannot be had is said of each deployment that needs it."""
     refs = {ref for d in deployments if not isinstance(d.spec, Broken) for ref in d.spec.workloads}
@@ -224,6 +224,12 @@ async def _prepared(view: _View, deployments: Iterable[DeploymentSeen], reader: 
         await reader.prepare(view.namespace, {name for w in seen if w for name in w.shape.reads})
 
 
+async def _contents(view: _View, workloads: Iterable[WorkloadSeen | PodSeen | None], reader: InputReader) -> tuple[dict[str, str], str]:
+    """The digest of everything that the pods read, and why one of them could not be had."""
+    refs = sorted({ref for w in workloads if w for ref in w.shape.reads if not ref.startswith(SECRETS)})
+    try:
+        return {ref: await reader.digest(view.namespace, ref) for ref in refs}, ""
+    except (ApiError, aiohttp.ClientError, TimeoutError) as error:
         return {}, f"{', '.join(refs)} could not be read: {error}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -20,7 +20,8 @@ from aiqms.controllers.gather import Gathered, gather
 from aiqms.controllers.logs import Logs
 from aiqms.controllers.network import Networks, NotWritten
 from aiqms.controllers.queue import Queue
-from aiqms.policy.decide import decide, deregistered
+from aiqms.controllers.remembered import Remembered
+from aiqms.policy.decide import deregistered
 from aiqms.policy.facts import Decision
 from aiqms.policy.status import NOTICES
 
@@ -37,6 +38,7 @@ class Reconciler:
     applier: Applier
     networks: Networks
     logs: Logs
+    remembered: Remembered = field(default_factory=Remembered)
 
     async def work(self) -> None:
         """One worker: until cancelled, or until another leader is found to have taken over (raises Deposed)."""
@@ -75,7 +77,7 @@ class Reconciler:
             return await self._opened(namespace, facts, now)
         facts, unwritten = await self.networks.settle(namespace, facts, now)
         facts = self.logs.settle(namespace, facts)
-        decisions = {name: decide(given, now) for name, given in facts.registered.items()}
+        decisions = self.remembered.decide(namespace, facts.registered, now)
         decisions |= {name: deregistered(given, now) for name, given in facts.unregistered.items()}
         await self.applier.apply(namespace, facts, decisions, now)
         _measure(namespace, facts, decisions)
