@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Coroutine
@@ -15,7 +16,7 @@ from prometheus_client import generate_latest
 
 from aiqms import logs, metrics, settings
 from aiqms.api.clearance import ClearanceSpec
-from aiqms.api.crds import DEPLOYMENT, PROCEDURE
+from aiqms.api.crds import PROCEDURE
 from aiqms.api.values import API_VERSION
 from aiqms.cluster.caches import Caches, caches, reflectors
 from aiqms.cluster.client import Client, configuration, path
@@ -66,7 +67,6 @@ class Operator:
         self.lease = Lease(self.client, self.settings.namespace, LEASE, self.settings.identity)
         self.watching = reflectors(self.client, self.caches)
         self.censuses = [
-            Census(self.client, self.caches.deployments, path(API_VERSION, DEPLOYMENT.plural)),
             Census(self.client, self.caches.procedures, path(API_VERSION, PROCEDURE.plural)),
             Census(self.client, self.caches.namespaces, path("v1", "namespaces")),
         ]
@@ -89,10 +89,13 @@ class Operator:
         self.stop.set()
 
     async def _lead(self) -> None:
+        gc.disable()  # what is read first is there to stay and has no cycles: looking for some in it again and again takes longer than reading it
         for reflector in self.watching:
             await reflector.synced.wait()
         for census in self.censuses:
             await census.complete()
+        gc.freeze()
+        gc.enable()
         self.synced.set()
         log.info("caches complete", extra={"namespaces": len(self.caches.concerned())})
         succession = await self.lease.acquire()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from aiqms.api.clearance import NAME
-from aiqms.api.crds import CLEARANCE, RECORD
+from aiqms.api.crds import CLEARANCE, DEPLOYMENT, RECORD
 from aiqms.api.values import API_VERSION
 from aiqms.cluster import rbac, readers, surroundings
 from aiqms.cluster.client import Client, path
@@ -88,12 +88,13 @@ def caches(rules: Rules, changed: Callable[[str], None], everything: Callable[[]
 
 
 def reflectors(client: Client, of: Caches) -> list[Reflector]:
-    """One for each of the many kinds; the few (deployments, procedures, namespaces) come by kopf."""
+    """One for each of the many kinds; the few (procedures, namespaces) come by kopf, which lists a kind in one answer and makes a task of each object."""
 
     def all_of(store: Store[Any], api_version: str, plural: str, kind: str, **more: Any) -> Reflector:
         return Reflector(client=client, store=store, at=path(api_version, plural), api_version=api_version, kind=kind, **more)
 
     return [
+        all_of(of.deployments, API_VERSION, DEPLOYMENT.plural, DEPLOYMENT.kind),
         all_of(of.records, API_VERSION, RECORD.plural, RECORD.kind),
         all_of(of.clearances, API_VERSION, CLEARANCE.plural, CLEARANCE.kind),
         all_of(of.pods, "v1", "pods", "Pod", params={"labelSelector": LABEL}),

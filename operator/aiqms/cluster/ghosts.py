@@ -16,7 +16,8 @@ from aiqms.cluster.store import Key, Store
 log = logging.getLogger(__name__)
 
 EVERY = 60.0  # seconds between looks, where nothing gives a reason for one: the last object of a kind goes without a word
-_SOON = 0.05  # seconds between looks until all is there
+_SOON = 0.05  # seconds between looks at the store until all is there
+_ANEW = 2.0  # seconds after which what is still missing is listed anew: the API server is not asked for thousands of names again and again
 _REST = 1.0  # seconds from the first word of a new list to a look: the list comes object by object
 
 
@@ -35,8 +36,8 @@ class Census:
 
     async def complete(self) -> None:
         """Waits until the store has everything that a list names; what a later list lacks is not waited for."""
-        while not await self._all_there():  # noqa: ASYNC110 -- the API server is asked anew, no event of ours would tell
-            await asyncio.sleep(_SOON)
+        while not await self._came(await self._named()):
+            pass
 
     async def run(self) -> None:
         """Forgets ghosts, for ever: objects of the store that no list names."""
@@ -60,14 +61,23 @@ class Census:
                 log.warning("gone unseen", extra={"resource": self.at, "namespace": key[0], "object": key[1]})
                 self.store.drop(key, uid=uid)
 
-    async def _all_there(self) -> bool:
-        try:
-            listed = await self._listed()
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-            log.info("not listed yet", extra={"resource": self.at, "why": str(error)})
-            return False
-        known = self.store.uids()
-        return all(known.get(key) == uid for key, uid in listed.items())
+    async def _named(self) -> dict[Key, str]:
+        """What a list names, once there is one."""
+        while True:
+            try:
+                return await self._listed()
+            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+                log.info("not listed yet", extra={"resource": self.at, "why": str(error)})
+                await asyncio.sleep(_SOON)
+
+    async def _came(self, listed: dict[Key, str]) -> bool:
+        """Whether all of it came into the store before it is time to list anew."""
+        for _ in range(round(_ANEW / _SOON)):
+            known = self.store.uids()
+            if all(known.get(key) == uid for key, uid in listed.items()):
+                return True
+            await asyncio.sleep(_SOON)
+        return False
 
     async def _listed(self) -> dict[Key, str]:
         pages = [page async for page in self.client.pages(self.at, accept=METADATA_LIST)]

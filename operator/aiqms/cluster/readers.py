@@ -55,7 +55,7 @@ class NamespaceSeen:
 
 @dataclass(frozen=True)
 class DeploymentSeen:
-    """An AIModelDeployment. stored: its status as it lies in the API server.
+    """An AIModelDeployment. text: its status as it lies in the API server, as JSON, for as objects it takes five times the memory.
 
     editors: who changed its spec since it was approved, as admission noted; none where it noted nothing.
     """
@@ -63,10 +63,16 @@ class DeploymentSeen:
     uid: str
     generation: int
     spec: DeploymentSpec | Broken
-    stored: Json
+    text: str
     editors: tuple[str, ...] = ()
 
-    @cached_property
+    @property
+    def stored(self) -> Json:
+        """Its status as it lies in the API server."""
+        found: Json = json.loads(self.text)
+        return found
+
+    @property
     def status(self) -> DeploymentStatus:
         """The stored status, or an empty one where it cannot be read: it is only ever compared with."""
         read = parsed(DeploymentStatus, self.stored, "status")
@@ -84,18 +90,13 @@ class RecordSeen:
 
 @dataclass(frozen=True)
 class ClearanceSeen:
-    """A Clearance. version: its resourceVersion; created: younger pods are swept."""
+    """A Clearance. version: its resourceVersion; created: younger pods are swept; size: as JSON, in bytes."""
 
     uid: str
     version: str
     created: datetime
     spec: ClearanceSpec | Broken
-    stored: Json
-
-    @cached_property
-    def size(self) -> int:
-        """As JSON, in bytes."""
-        return len(json.dumps(self.stored))
+    size: int
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,21 @@ class Shape:
 
 @dataclass(frozen=True)
 class WorkloadSeen:
-    """A workload with its pod template as stored. update: a StatefulSet's updateRevision."""
+    """A workload. text: what shapes its pods, as JSON, for which most ReplicaSets are never asked; update: a StatefulSet's updateRevision."""
 
-    raw: Json
+    kind: str
+    name: str
+    text: str
     uid: str
     owner: Owner | None
     update: str
     rules: Rules
+
+    @property
+    def raw(self) -> Json:
+        """As stored, but for what does not shape its pods."""
+        found: Json = json.loads(self.text)
+        return found
 
     @cached_property
     def shape(self) -> Shape:
@@ -204,7 +213,7 @@ def deployment(raw: Json) -> DeploymentSeen:
     metadata = raw["metadata"]
     noted: str | None = (metadata.get("annotations") or {}).get(EDITORS)
     editors = () if noted is None else tuple(noted.split("\n"))
-    return DeploymentSeen(metadata["uid"], metadata["generation"], parsed(DeploymentSpec, raw["spec"], "spec"), raw.get("status") or {}, editors)
+    return DeploymentSeen(metadata["uid"], metadata["generation"], parsed(DeploymentSpec, raw["spec"], "spec"), json.dumps(raw.get("status") or {}), editors)
 
 
 def procedure(raw: Json) -> Procedure | Broken:
@@ -227,14 +236,16 @@ def clearance(raw: Json) -> ClearanceSeen:
     """Of a Clearance."""
     metadata = raw["metadata"]
     spec = parsed(ClearanceSpec, raw["spec"], "spec")
-    return ClearanceSeen(metadata["uid"], metadata["resourceVersion"], moment(metadata["creationTimestamp"]), spec, raw["spec"])
+    return ClearanceSeen(metadata["uid"], metadata["resourceVersion"], moment(metadata["creationTimestamp"]), spec, len(json.dumps(raw["spec"])))
 
 
 def workload(raw: Json, rules: Rules) -> WorkloadSeen:
     """Of any of the gate's kinds; keeps what shapes its pods."""
     metadata = raw["metadata"]
     kept = {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": {"name": metadata["name"]}, "spec": _shaping(raw)}
-    return WorkloadSeen(kept, metadata["uid"], _owner(metadata), (raw.get("status") or {}).get("updateRevision", ""), rules)
+    return WorkloadSeen(
+        raw["kind"], metadata["name"], json.dumps(kept), metadata["uid"], _owner(metadata), (raw.get("status") or {}).get("updateRevision", ""), rules
+    )
 
 
 def _shaping(raw: Json) -> Json:

@@ -12,7 +12,7 @@ import aiohttp
 
 from aiqms.api.values import Json
 from aiqms.cluster.client import METADATA, METADATA_LIST, ApiError, Client
-from aiqms.cluster.store import Store
+from aiqms.cluster.store import Key, Store, key_of
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +48,22 @@ class Reflector:
             except (ApiError, aiohttp.ClientError, TimeoutError, ConnectionError) as error:
                 absent = self.optional and isinstance(error, ApiError) and error.gone
                 if absent:
-                    self.store.replace([])
+                    self.store.keep_only(set())
                     self.synced.set()
                 log.log(logging.DEBUG if absent else logging.INFO, "listing anew", extra={"resource": self.at, "why": str(error)})
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, _BACKOFF_SECONDS[1])
 
     async def _list(self) -> str:
-        items: list[Json] = []
+        """Page by page, so that no more than one lies in memory as the API server sent it."""
+        listed: set[Key] = set()
         version = ""
         async for page in self.client.pages(self.at, accept=METADATA_LIST if self.partial else "application/json", **self.params):
-            items += page.get("items") or []
+            for item in page.get("items") or []:
+                self.store.put(self._named(item))
+                listed.add(key_of(item))
             version = page["metadata"]["resourceVersion"]
-        self.store.replace(self._named(item) for item in items)
+        self.store.keep_only(listed)
         self.synced.set()
         return version
 

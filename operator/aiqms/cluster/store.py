@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -51,13 +51,13 @@ class Store(Generic[T]):
     def event(self, kind: str, raw: Json) -> None:
         """One watch event: ADDED, MODIFIED or DELETED (or empty, for an object that was listed)."""
         if kind == "DELETED":
-            self.drop(_key(raw), uid=raw["metadata"]["uid"])
+            self.drop(key_of(raw), uid=raw["metadata"]["uid"])
         else:
             self.put(raw)
 
     def put(self, raw: Json) -> None:
         """Keeps the object unless a newer version is known."""
-        (namespace, name), metadata = _key(raw), raw["metadata"]
+        (namespace, name), metadata = key_of(raw), raw["metadata"]
         before = self._objects.get(namespace, {}).get(name)
         version = int(metadata["resourceVersion"])
         if before and before.uid == metadata["uid"] and before.version >= version:
@@ -69,7 +69,7 @@ class Store(Generic[T]):
 
     def wrote(self, raw: Json) -> None:
         """Our own write, as the API server answered it: seen at once, so that nothing is decided on what it replaced. One that is gone meanwhile stays gone."""
-        namespace, name = _key(raw)
+        namespace, name = key_of(raw)
         before = self._objects.get(namespace, {}).get(name)
         if before and before.uid == raw["metadata"]["uid"]:
             self.put(raw)
@@ -81,15 +81,13 @@ class Store(Generic[T]):
             del self._objects[key[0]][key[1]]
             self._changed(*key)
 
-    def replace(self, raws: Iterable[Json]) -> None:
-        """A whole list: what it lacks is gone."""
-        listed = {_key(raw): raw for raw in raws}
+    def keep_only(self, listed: Container[Key]) -> None:
+        """A whole list was put: what it lacks is gone."""
         for key, uid in self.uids().items():
             if key not in listed:
                 self.drop(key, uid=uid)
-        for raw in listed.values():
-            self.put(raw)
 
 
-def _key(raw: Json) -> Key:
+def key_of(raw: Json) -> Key:
+    """Of an object as the API server sends it."""
     return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]

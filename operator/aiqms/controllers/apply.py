@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STALE = 0.25  # seconds after which every API server judges by a parameter just written: ten times the longest lag measured (docs/gate.md)
-_RELEASE_AGAIN = (0.05, 0.1, 0.2, 0.4)  # seconds: admission may not have the Clearance yet that the release stands on
+_RELEASE_AGAIN = (0.02, 0.04, 0.1, 0.2, 0.4)  # seconds: admission may not have the Clearance yet that the release stands on
 _AT_ONCE = 16  # writes under way for one namespace
 _VERDICTS = 200  # records that are told their verdict in one pass: more wait for the next, so that thousands keep no deployment beside them waiting
 REPORTER = "aiqms.dev/operator"

@@ -12,7 +12,8 @@ from functools import partial
 from aiqms import metrics
 from aiqms.api.clearance import Entry
 from aiqms.controllers.gather import Gathered
-from aiqms.policy.decide import decide, deregistered
+from aiqms.controllers.remembered import Remembered
+from aiqms.policy.decide import deregistered
 from aiqms.policy.facts import Decision, Input
 
 log = logging.getLogger(__name__)
@@ -41,13 +42,14 @@ class Decided:
             raise Undecided(f"AIModelDeployment {name}: {error!r}") from error
 
 
-def decided(namespace: str, facts: Gathered, now: datetime) -> Decided:
+def decided(namespace: str, facts: Gathered, now: datetime, remembered: Remembered) -> Decided:
     """Every deployment, registered or not, by itself; of the room in the Clearance each has what those before it left."""
     found, taken = Decided(facts), 0
     for name, alone in facts.registered.items():
         given = replace(alone, clearance_bytes=alone.clearance_bytes + taken)
-        _decide(found, namespace, name, given, partial(decide, given, now))
+        _decide(found, namespace, name, given, partial(remembered.decide, namespace, name, given, now))
         taken += _growth(given, found.decisions[name])
+    remembered.keep(namespace, facts.registered)
     for name, given in facts.unregistered.items():
         _decide(found, namespace, name, given, partial(deregistered, given, now))
     said = {name: given for name, given in facts.registered.items() if name not in found.failures}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ from aiqms.policy.procedures import applies, reaches
 from aiqms.policy.reach import reach
 from aiqms.policy.surroundings import Surroundings
 
+_STEP = 64 * 1024  # bytes of a Clearance: a sixteenth of what it may have
 _SHOWN = 3  # differences of a pod from its template that a message names
 
 
@@ -53,8 +55,20 @@ async def gather(namespace: str, caches: Caches, reader: InputReader) -> Gathere
     deployments = dict(caches.deployments.within(namespace))
     near = around(namespace, caches) if deployments else None
     view = _View(
-        namespace, caches, clearance, stored, seen.labels, governed=seen.governed, records=records, pods=pods, everywhere=_everywhere(caches), around=near
+        namespace,
+        caches,
+        clearance,
+        stored,
+        seen.labels,
+        governed=seen.governed,
+        records=records,
+        pods=pods,
+        everywhere=_everywhere(caches),
+        around=near,
+        broken=_broken_records(caches.records.within(namespace)),
     )
+    if deployments:
+        await _prepared(view, deployments.values(), reader)
     others = ({*pods, *records, *stored.deployments, *stored.orphans} - set(deployments)) if seen.governed else set(records) - set(deployments)
     return Gathered(
         governed=seen.governed,
@@ -83,6 +97,7 @@ class _View:
     everywhere: tuple[Procedure | tuple[str, Broken], ...] = ()
     around: Around | None = None
     reached: dict[tuple[frozenset[str], frozenset[str]], Reach] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)  # by deployment: which of its records cannot be read, and why
 
 
 def _stored(clearance: ClearanceSeen | None) -> ClearanceSpec:
@@ -140,13 +155,13 @@ async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: Inpu
         pods=tuple(_pod(view, n, p, refs) for n, p in view.pods.get(name, ())),
         entries=tuple(view.stored.deployments.get(name, ())),
         orphan=view.stored.orphans.get(name),
-        unreadable="; ".join(filter(None, (unread, _broken_records(view, name)))),
+        unreadable="; ".join(filter(None, (unread, view.broken.get(name)))),
         stop_roles=_stop_roles(applying) or _stop_roles(view.everywhere),
         elsewhere=_elsewhere(view, name, seen, applying),
         editors=seen.editors,
         around=_around(view, name, found),
         pull_secrets=_pull_secrets(view, found, view.pods.get(name, ())),
-        clearance_bytes=view.clearance.size if view.clearance else 0,
+        clearance_bytes=_rounded(view.clearance.size) if view.clearance else 0,
         network=_network(view, name, seen, found.values()),
         before=seen.status,
         reach=_reach(view, name, applying, found.values()),
@@ -160,6 +175,11 @@ def _elsewhere(view: _View, name: str, seen: DeploymentSeen, applying: Sequence[
     others = tuple(p for p in view.everywhere if isinstance(p, Procedure) and p not in applying)
     near = frozenset(p.name for p in others if reaches(p.spec.applies_to, namespace=view.namespace, labels=view.labels))
     return elsewhere(Others(others, near), view.records.get(name, ()), view.stored.deployments.get(name, ()), seen.status)
+
+
+def _rounded(size: int) -> int:
+    """Upwards, in steps, so that a few bytes more of one deployment are no other fact for all others."""
+    return -(-size // _STEP) * _STEP
 
 
 def _around(view: _View, name: str, found: Mapping[Workload, WorkloadSeen | PodSeen | None]) -> Surroundings:
@@ -193,10 +213,13 @@ def _account(pod: Json) -> str:
     return str(pod["spec"].get("serviceAccountName") or pod["spec"].get("serviceAccount") or "default")
 
 
-def _broken_records(view: _View, deployment: str) -> str:
-    """Why its records do not tell: one that this version cannot read may well be a Reject."""
-    seen = sorted((name, r) for name, r in view.caches.records.within(view.namespace) if r.deployment == deployment and isinstance(r.record, Broken))
-    return "; ".join(f"apr/{name} could not be read: {r.record.message}" for name, r in seen if isinstance(r.record, Broken))
+def _broken_records(records: Iterable[tuple[str, RecordSeen]]) -> dict[str, str]:
+    """By deployment, why its records do not tell: one that this version cannot read may well be a Reject."""
+    found: dict[str, list[str]] = {}
+    for name, seen in sorted(((n, r) for n, r in records if isinstance(r.record, Broken)), key=lambda each: each[0]):
+        assert isinstance(seen.record, Broken)
+        found.setdefault(seen.deployment, []).append(f"apr/{name} could not be read: {seen.record.message}")
+    return {deployment: "; ".join(said) for deployment, said in found.items()}
 
 
 def _applying(view: _View, spec: DeploymentSpec) -> tuple[Procedure | tuple[str, Broken], ...]:
@@ -220,6 +243,14 @@ def _workload(view: _View, ref: Workload) -> WorkloadSeen | PodSeen | None:
     if ref.kind == "Pod":
         return view.caches.pods.get(view.namespace, ref.name)
     return view.caches.workloads[ref.kind].get(view.namespace, ref.name)
+
+
+async def _prepared(view: _View, deployments: Iterable[DeploymentSeen], reader: InputReader) -> None:
+    """What the pods of all read, asked for together. What cannot be had is said of each deployment that needs it."""
+    refs = {ref for d in deployments if not isinstance(d.spec, Broken) for ref in d.spec.workloads}
+    seen = (_workload(view, ref) for ref in refs)
+    with contextlib.suppress(ApiError, aiohttp.ClientError, TimeoutError):
+        await reader.prepare(view.namespace, {name for w in seen if w for name in w.shape.reads})
 
 
 async def _contents(view: _View, workloads: Iterable[WorkloadSeen | PodSeen | None], reader: InputReader) -> tuple[dict[str, str], str]:
@@ -256,7 +287,7 @@ def _pull_secrets(view: _View, workloads: Mapping[Workload, WorkloadSeen | PodSe
 
 def _pod(view: _View, name: str, seen: PodSeen, refs: Iterable[Workload]) -> PodFacts:
     chain = list(view.caches.chain(view.namespace, seen))
-    bears = {("Pod", name)} if not chain else {(w.raw["kind"], w.raw["metadata"]["name"]) for w in chain}
+    bears = {("Pod", name)} if not chain else {(w.kind, w.name) for w in chain}
     outdated = bool(chain and chain[0].update and seen.revision and chain[0].update != seen.revision)
     return PodFacts(
         name=name,

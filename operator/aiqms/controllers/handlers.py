@@ -10,7 +10,7 @@ from typing import Any
 
 import kopf
 
-from aiqms.api.crds import DEPLOYMENT, PROCEDURE
+from aiqms.api.crds import PROCEDURE
 from aiqms.api.values import GROUP, VERSION, Json
 from aiqms.cluster.caches import Caches
 from aiqms.cluster.store import Store
@@ -23,10 +23,6 @@ def register(registry: kopf.OperatorRegistry, caches: Caches, listed: Callable[[
         store.event(event["type"] or "", event["object"])
         if event["type"] is None:
             listed(store)
-
-    @kopf.on.event(GROUP, VERSION, DEPLOYMENT.plural, registry=registry)  # type: ignore[arg-type]
-    async def deployment(event: Json, **_: Any) -> None:
-        taken(caches.deployments, event)
 
     @kopf.on.event(GROUP, VERSION, PROCEDURE.plural, registry=registry)  # type: ignore[arg-type]
     async def procedure(event: Json, **_: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -21,6 +21,7 @@ from aiqms.controllers.gather import Gathered, gather
 from aiqms.controllers.logs import Logs
 from aiqms.controllers.network import Networks, NotWritten
 from aiqms.controllers.queue import Queue
+from aiqms.controllers.remembered import Remembered
 from aiqms.policy.facts import Decision
 from aiqms.policy.status import NOTICES
 
@@ -37,6 +38,7 @@ class Reconciler:
     applier: Applier
     networks: Networks
     logs: Logs
+    remembered: Remembered = field(default_factory=Remembered)
 
     async def work(self) -> None:
         """One worker: until cancelled, or until another leader has taken over, or may have (raises Deposed, NotLeading)."""
@@ -76,7 +78,7 @@ class Reconciler:
             return
         facts, unwritten = await self.networks.settle(namespace, facts, now)
         facts = self.logs.settle(namespace, facts)
-        found = decided(namespace, facts, now)
+        found = decided(namespace, facts, now, self.remembered)
         self.queue.wake(namespace, found.wake)
         if await self.applier.apply(namespace, found.facts, found.decisions, now):
             self.queue.add(namespace)

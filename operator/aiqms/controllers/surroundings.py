@@ -9,7 +9,7 @@ from aiqms.cluster.caches import Caches
 from aiqms.cluster.readers import PodSeen, WorkloadSeen
 from aiqms.gate.rules import LABEL
 from aiqms.policy.endpoints import Network, leading, network
-from aiqms.policy.surroundings import FROM_TEMPLATE, Leading, Surroundings, Uses, numbered
+from aiqms.policy.surroundings import DEFAULT, FROM_TEMPLATE, Leading, Surroundings, Uses, numbered
 
 Account = tuple[str, str]  # a deployment, empty for none, and who of it uses a ServiceAccount
 
@@ -52,7 +52,7 @@ def surroundings(of: Around, name: str, workloads: Mapping[str, WorkloadSeen | P
     return Surroundings(
         workloads=declared,
         pods=running,
-        accounts={u.account: _others(of, u.account, name, declared) for u in every},
+        accounts={u.account: _others(of, u.account, name, declared) for u in every if u.account != DEFAULT},  # that one is nobody's own
         claims={c: of.claims[c] for c in _claims(of, every) if c in of.claims},
         endpoints=_leading(of, every, labelled.values()),
         reaching=_leading(of, [p.uses for p in labelled.values() if not p.held], [p for p in labelled.values() if not p.held]),
@@ -85,7 +85,7 @@ def _accounts(namespace: str, caches: Caches) -> dict[str, list[Account]]:
     for store in caches.workloads.values():
         for name, seen in store.within(namespace):
             if not _made(namespace, caches, seen):
-                found.setdefault(seen.uses.account, []).append((seen.uses.labels.get(LABEL, ""), f"{seen.raw['kind']}/{name}"))
+                found.setdefault(seen.uses.account, []).append((seen.uses.labels.get(LABEL, ""), f"{seen.kind}/{name}"))
     for name, pod in caches.pods.within(namespace):
         if not pod.ended and not any(caches.chain(namespace, pod)):
             found.setdefault(pod.uses.account, []).append((pod.uses.labels.get(LABEL, ""), f"Pod/{name}"))

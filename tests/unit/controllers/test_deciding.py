@@ -8,6 +8,7 @@ import pytest
 
 from aiqms.controllers.deciding import Decided, Undecided, decided
 from aiqms.controllers.gather import Gathered
+from aiqms.controllers.remembered import Remembered
 from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.facts import Broken, Decision, Input
 from tests.unit.policy.given import after, approve, change, day, given, pod, procedure, template, workload
@@ -19,7 +20,7 @@ GONE = replace(GOOD, name="gone", spec=Broken("not registered"))
 
 
 def found(*registered: Input) -> Decided:
-    return decided("lending", Gathered(governed=True, registered={g.name: g for g in registered}, unregistered={"gone": GONE}), day(2))
+    return decided("lending", Gathered(governed=True, registered={g.name: g for g in registered}, unregistered={"gone": GONE}), day(2), Remembered())
 
 
 def test_the_bad_one_raises() -> None:

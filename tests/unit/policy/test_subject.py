@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
@@ -98,6 +100,21 @@ def reversed_keys(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: reversed_keys(v) for k, v in reversed(value.items())}
     return [reversed_keys(v) for v in value] if isinstance(value, list) else value
+
+
+@for_all(JSON | st.dictionaries(st.sampled_from(["a", "é", "\ue000", "😀", '"', "\n"]), JSON))
+def test_a_digest_is_that_of_the_canonical_json_of_rfc_8785(value: Any) -> None:
+    exact = replaced(value)
+    assert digest(exact) == f"sha256:{hashlib.sha256(rfc8785.dumps(exact)).hexdigest()}"
+
+
+def replaced(value: Any) -> Any:
+    """Without integers that a double cannot hold, which RFC 8785 does not know."""
+    if isinstance(value, dict):
+        return {k: replaced(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [replaced(v) for v in value]
+    return value % 2**53 if type(value) is int else value
 
 
 @for_all(JSON)

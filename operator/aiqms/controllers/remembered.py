@@ -1,0 +1,39 @@
+"""What was decided last, for as long as it would be decided again: in a namespace of many deployments an event concerns one, and looks at all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aiqms.policy.decide import decide
+from aiqms.policy.facts import Decision, Input
+
+_NAMESPACES = 8  # of which decisions are kept: those in which people and controllers are at work
+
+Decided = tuple[Input, Decision]
+
+
+@dataclass
+class Remembered:
+    """By namespace, the one looked at last at the end."""
+
+    namespaces: dict[str, dict[str, Decided]] = field(default_factory=dict)
+
+    def decide(self, namespace: str, name: str, given: Input, now: datetime) -> Decision:
+        """What was decided before, where it would be again: decide is pure, and time alone changes nothing before its wake-up (laws in tests/unit/policy)."""
+        known = self.namespaces.setdefault(namespace, {})
+        found = known[name] = _standing(known.get(name), given, now) or (given, decide(given, now))
+        return found[1]
+
+    def keep(self, namespace: str, names: Collection[str]) -> None:
+        """No others of the namespace are there any more; and it was looked at just now."""
+        known = self.namespaces.pop(namespace, {})
+        self.namespaces[namespace] = {name: one for name, one in known.items() if name in names}
+        if len(self.namespaces) > _NAMESPACES:
+            del self.namespaces[next(iter(self.namespaces))]
+
+
+def _standing(known: Decided | None, given: Input, now: datetime) -> Decided | None:
+    """What was decided, if it was on these facts, and its time has not come."""
+    return known if known and (known[1].wake is None or now < known[1].wake) and known[0] == given else None

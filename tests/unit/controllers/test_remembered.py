@@ -1,0 +1,40 @@
+"""A decision stands while neither facts nor time change it; others of its namespace are decided by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aiqms.controllers.remembered import Remembered
+from aiqms.policy.decide import decide
+from tests.unit.policy.given import approve, day, given, procedure
+
+APPROVED = given(approve("alice"), procedures=[procedure(valid_for="90d")])
+
+
+def test_on_the_same_facts_the_decision_made_last_stands() -> None:
+    of = Remembered()
+    first = of.decide("lending", "scoring", APPROVED, day(1))
+    assert of.decide("lending", "scoring", replace(APPROVED), day(1.5)) is first
+
+
+def test_other_facts_are_decided_anew_and_only_those() -> None:
+    of = Remembered()
+    first, _ = of.decide("lending", "scoring", APPROVED, day(1)), of.decide("lending", "fraud", given(), day(1))
+    again = [of.decide("lending", name, APPROVED, day(1)) for name in ("scoring", "fraud")]
+    assert (again[0] is first, again[1]) == (True, decide(APPROVED, day(1)))
+
+
+def test_from_its_wake_up_on_it_is_decided_anew() -> None:
+    of = Remembered()
+    wake = of.decide("lending", "scoring", APPROVED, day(1)).wake
+    assert wake
+    assert of.decide("lending", "scoring", APPROVED, wake) == decide(APPROVED, wake)
+
+
+def test_what_is_not_registered_any_more_is_forgotten_and_so_is_the_namespace_looked_at_longest_ago() -> None:
+    of = Remembered()
+    for n in range(9):
+        of.decide(f"ns-{n}", "scoring", APPROVED, day(1))
+        of.keep(f"ns-{n}", {"scoring"})
+    of.keep("ns-8", ())
+    assert (list(of.namespaces), of.namespaces["ns-8"]) == ([f"ns-{n}" for n in range(1, 9)], {})
