@@ -19,6 +19,7 @@ def alone(stage: Stage) -> Replica:
     return stage.replicas[0]
 
 
+@pytest.mark.full
 def test_an_operator_that_was_started_in_an_outage_leads_soon_after_it(alone: Replica) -> None:
     alone.operator.kill()
     alone.proxy.change(Weather(partition=Partition.RESET))
