@@ -215,7 +215,9 @@ def withdraw(world: World) -> bool:
     of = world.any(lambda d: any(x.stands(now()) for x in d.decisions))
     if not of:
         return False
-    taken = world.dice.choice([d for d in of.decisions if d.stands(now())])
+    standing = [d for d in of.decisions if d.stands(now())]
+    # What matters most is what serves now.
+    taken = world.dice.choice([d for d in standing if d.subject == world.model.current(of)] or standing)
     world.tell(f"{taken.person} withdraws {taken.name} of {of.name} {taken.subject}")
     fields = {"withdraws": taken.name}
     made = _recorded(world, taken.person, record(world.fingerprints[of.name, taken.subject], ROLE_OF[taken.person], "Withdraw", deployment=of.name, **fields))
@@ -406,5 +408,5 @@ def _unhindered(world: World, made: Json) -> None:
 
 ACTIONS: dict[Action, int] = {
     register: 3, unregister: 1, change_model: 2, deploy: 4, go_back: 3, scale: 2, delete_pod: 4, approve: 4, approve_wholly: 8, reject: 1, emergency: 2,
-    withdraw: 2, stop: 2, resume: 4, revise: 1, attack: 4, smuggle: 1, elsewhere: 2,
+    withdraw: 4, stop: 2, resume: 4, revise: 1, attack: 4, smuggle: 1, elsewhere: 2,
 }  # fmt: skip
