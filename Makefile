@@ -23,7 +23,7 @@ demo: $(STAMP) ## Tell the story on a real cluster, and leave it running
 test: lint ## Check everything: style, types, layers, chart, unit tests, tests on a real cluster
 	@$(BIN)/pytest
 
-test-full: lint ## Check everything, on servers too that take long to build
+test-full: lint ## Check everything, also what takes long: 200 seeds of faults, servers that have to be built
 	@$(BIN)/pytest -m "not node"
 
 bench: $(STAMP) ## Measure what it costs, and write docs/performance.md

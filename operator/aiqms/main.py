@@ -33,6 +33,7 @@ from aiqms.controllers.queue import Queue
 from aiqms.controllers.reconcile import Reconciler
 
 log = logging.getLogger("aiqms")
+_PATIENCE = (1, 1, 2, 3, *[5] * 100)  # seconds between kopf's tries of one request; after the last it gives up, and the process with it
 LEASE = ACCOUNT = "aiqms-operator"
 
 
@@ -99,6 +100,9 @@ class Operator:
         self.synced.set()
         log.info("caches complete", extra={"namespaces": len(self.caches.concerned())})
         succession = await self.lease.acquire()
+        # One that stood by through an outage has the Lease before all of its watches are back, and must not decide on what it knew before.
+        for reflector in self.watching:
+            await reflector.current.wait()
         self.leading = True
         metrics.LEADING.set(1)
         epoch = self._epoch(succession)
@@ -179,6 +183,7 @@ def registry(operator: Operator) -> kopf.OperatorRegistry:
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.posting.enabled = False  # our own events alone
         settings.scanning.disabled = True  # the kinds are known: no watch on CRDs
+        settings.networking.error_backoffs = _PATIENCE
         await operator.start()
 
     @kopf.on.cleanup(registry=made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterable
 
@@ -16,6 +17,7 @@ def seeds(words: Iterable[str]) -> list[int]:
 
 def main(words: list[str]) -> int:
     """Run them one after the other on one cluster; the number of those that failed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever ends it wants the cluster gone too
     failed = 0
     with staged() as stage:
         for seed in seeds(words):

@@ -152,7 +152,7 @@ def approve(world: World) -> bool:
     of = world.any(lambda d: d.registered and d.deployed)
     if not of:
         return False
-    given = {ROLE_OF[d.person] for d in of.decisions if d.subject == world.model.current(of) and d.approves and d.stands(now())}
+    given = {ROLE_OF[d.person] for d in of.decisions if d.subject == world.model.current(of) and d.approves and not d.glass and d.stands(now())}
     missing = [p for p in APPROVERS if ROLE_OF[p] not in given] or APPROVERS
     return _decided(world, of, world.dice.choice(missing), approves=True)
 
@@ -168,16 +168,22 @@ def reject(world: World) -> bool:
     return of is not None and _decided(world, of, world.dice.choice(APPROVERS), approves=False)
 
 
-def _decided(world: World, of: Deployment, person: str, *, approves: bool) -> bool:
+def emergency(world: World) -> bool:
+    """One risk-manager alone, for what is stored now."""
+    of = world.any(lambda d: d.registered and d.deployed and world.model.demand(d, now()).must is None)
+    return of is not None and _decided(world, of, world.dice.choice(["bob", "carol"]), approves=True, glass=True)
+
+
+def _decided(world: World, of: Deployment, person: str, *, approves: bool, glass: bool = False) -> bool:
     subject = world.model.current(of)
     fingerprint = _fingerprint(world, of)
     end = now() + datetime.timedelta(seconds=world.dice.randint(3, 8)) if approves and world.dice.random() < 0.15 else None
-    what = "Approve" if approves else "Reject"
+    what = "Emergency" if glass else "Approve" if approves else "Reject"
     world.tell(f"{person} decides {what} of {of.name} {subject}{f' until {end:%H:%M:%S}' if end else ''}")
     until = {"expires": end.replace(microsecond=0).isoformat()} if end else {}
     made = _recorded(world, person, record(fingerprint, ROLE_OF[person], what, deployment=of.name, **until))
     if made:
-        of.decisions.append(Decision(made[0], person, subject, made[1], approves, end and end.replace(microsecond=0)))
+        of.decisions.append(Decision(made[0], person, subject, made[1], approves, glass, end and end.replace(microsecond=0)))
     return True
 
 
@@ -209,7 +215,9 @@ def withdraw(world: World) -> bool:
     of = world.any(lambda d: any(x.stands(now()) for x in d.decisions))
     if not of:
         return False
-    taken = world.dice.choice([d for d in of.decisions if d.stands(now())])
+    standing = [d for d in of.decisions if d.stands(now())]
+    # What matters most is what serves now.
+    taken = world.dice.choice([d for d in standing if d.subject == world.model.current(of)] or standing)
     world.tell(f"{taken.person} withdraws {taken.name} of {of.name} {taken.subject}")
     fields = {"withdraws": taken.name}
     made = _recorded(world, taken.person, record(world.fingerprints[of.name, taken.subject], ROLE_OF[taken.person], "Withdraw", deployment=of.name, **fields))
@@ -253,10 +261,13 @@ def revise(world: World) -> bool:
     return True
 
 
+GLASS = {"roles": ["risk-manager"], "maxDuration": "1h", "reviewWithin": "2h"}
+
+
 def rule(namespace: str, revision: int, since: int) -> Json:
     """The procedure of a run."""
     roles = [{"role": "model-owner"}, {"role": "risk-manager"}]
-    spec: dict[str, Any] = {"stop": {"roles": ["risk-manager"]}, "onLapse": {"action": "Stop"}}
+    spec: dict[str, Any] = {"stop": {"roles": ["risk-manager"]}, "onLapse": {"action": "Stop"}, "emergency": GLASS}
     return procedure(f"{namespace}-rule", namespace, roles=roles, revision=revision, approvals={"since": since}, **spec)
 
 
@@ -396,6 +407,6 @@ def _unhindered(world: World, made: Json) -> None:
 
 
 ACTIONS: dict[Action, int] = {
-    register: 3, unregister: 1, change_model: 2, deploy: 4, go_back: 3, scale: 2, delete_pod: 4, approve: 4, approve_wholly: 8, reject: 1, withdraw: 2,
-    stop: 2, resume: 4, revise: 1, attack: 4, smuggle: 1, elsewhere: 2,
+    register: 3, unregister: 1, change_model: 2, deploy: 4, go_back: 3, scale: 2, delete_pod: 4, approve: 4, approve_wholly: 8, reject: 1, emergency: 2,
+    withdraw: 4, stop: 2, resume: 4, revise: 1, attack: 4, smuggle: 1, elsewhere: 2,
 }  # fmt: skip

@@ -179,7 +179,7 @@ class Checks:
         """People approved it before (invariant 6): the model has known of each record since the API server answered, and looks after every step."""
         of = self.world.model.deployments[name]
         subjects = {f: subject for (_, subject), f in self.world.fingerprints.items()}
-        if fingerprint not in subjects or not of.ever_approved(subjects[fingerprint].version):
+        if fingerprint not in subjects or not of.ever_cleared(subjects[fingerprint]):
             raise Broken(f"invariants 3, 6: {fingerprint} of {name} was cleared, and nobody approved it: {of.decisions}")
         self.cleared.add(fingerprint)
 

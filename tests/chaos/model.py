@@ -6,6 +6,7 @@ All is under one procedure of the namespace: a model-owner and a risk-manager ap
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 Time = datetime.datetime
@@ -24,13 +25,14 @@ class Subject:
 
 @dataclass
 class Decision:
-    """An Approve or a Reject. end: from then on it does not count; withdrawn: from then on, where it was taken back."""
+    """An Approve, a Reject or an Emergency (glass). end: from then on it does not count; withdrawn: from then on, where it was taken back."""
 
     name: str
     person: str
     subject: Subject
     made: Time
     approves: bool = True
+    glass: bool = False
     end: Time | None = None
     withdrawn: Time | None = None
 
@@ -71,9 +73,19 @@ class Deployment:
 
     def approved(self, subject: Subject, now: Time) -> bool:
         """A model-owner's and a risk-manager's approvals stand, and nobody's rejection."""
-        mine = [d for d in self.decisions if d.subject == subject and d.stands(now)]
-        roles = {ROLE_OF[d.person] for d in mine if d.approves}
-        return roles == set(ROLE_OF.values()) and all(d.approves for d in mine)
+        mine = self._standing(subject, now)
+        return _enough(d for d in mine if not d.glass) and all(d.approves for d in mine)
+
+    def broken_glass(self, subject: Subject, now: Time) -> bool:
+        """An Emergency stands for the subject; it clears the current one alone."""
+        return any(d.glass for d in self._standing(subject, now))
+
+    def rejected(self, subject: Subject, now: Time) -> bool:
+        """Somebody's rejection stands."""
+        return not all(d.approves for d in self._standing(subject, now))
+
+    def _standing(self, subject: Subject, now: Time) -> list[Decision]:
+        return [d for d in self.decisions if d.subject == subject and d.stands(now)]
 
     def admitted(self, version: int, at: Time) -> bool:
         """Whether a pod that was made then may have been let through from its first moment, with or without an operator.
@@ -83,12 +95,21 @@ class Deployment:
         if any(s.made + LAG < at and (s.lifted is None or at < s.lifted) for s in self.stops):
             return False
         enough = [d for d in self.decisions if d.approves and d.subject.version == version and d.made <= at + LAG and not d.ended(at - LAG)]
-        return any({ROLE_OF[d.person] for d in enough if d.subject == s} == set(ROLE_OF.values()) for s in {d.subject for d in enough})
+        return any(_enough(d for d in enough if d.subject == s) for s in {d.subject for d in enough})
 
     def ever_approved(self, version: int) -> bool:
         """Whether any subject with this version of the template ever was."""
-        found = [d for d in self.decisions if d.approves and d.subject.version == version]
-        return any({ROLE_OF[d.person] for d in found if d.subject == s} == set(ROLE_OF.values()) for s in {d.subject for d in found})
+        return any(self.ever_cleared(s) for s in {d.subject for d in self.decisions if d.subject.version == version})
+
+    def ever_cleared(self, subject: Subject) -> bool:
+        """Whether this subject ever was approved, or cleared in an emergency."""
+        return _enough(d for d in self.decisions if d.approves and d.subject == subject)
+
+
+def _enough(found: Iterable[Decision]) -> bool:
+    """One of each role; or an Emergency, which one person alone decides."""
+    given = list(found)
+    return {ROLE_OF[d.person] for d in given if not d.glass} == set(ROLE_OF.values()) or any(d.glass for d in given)
 
 
 @dataclass(frozen=True)
@@ -116,6 +137,8 @@ class Model:
         """What has to be so, once everything has been carried out."""
         if of.stopped or not of.registered:
             return Demand(frozenset(), None, 0)
-        may = frozenset(d.subject.version for d in of.decisions if of.approved(d.subject, now))
-        must = of.version if of.deployed and of.approved(self.current(of), now) else None
-        return Demand(may, must, of.replicas)
+        current = self.current(of)
+        approved, glass = of.approved(current, now), of.broken_glass(current, now)
+        may = {d.subject.version for d in of.decisions if of.approved(d.subject, now)} | ({of.version} if glass else set())
+        must = of.version if of.deployed and (approved or (glass and not of.rejected(current, now))) else None
+        return Demand(frozenset(may), must, of.replicas)

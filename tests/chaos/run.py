@@ -18,7 +18,7 @@ from tests.e2e.conftest import govern
 from tests.e2e.given import placed
 from tests.testbed.api import ApiError
 
-STEPS = 30
+STEPS = 24
 SCENE = (register, deploy, register, deploy, approve_wholly, approve_wholly)
 SOON, LATE = 45.0, 120.0  # seconds in which all has to be as it should: usually, and after an API server was started
 

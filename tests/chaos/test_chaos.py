@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.chaos.run import run
 from tests.chaos.stage import Stage
 
@@ -11,12 +9,3 @@ from tests.chaos.stage import Stage
 def test_seed(stage: Stage, seed: int) -> None:
     """Invariants 1 to 9 and 12 after every step. A seed that fails tells its whole story."""
     run(stage, seed)
-
-
-# Seeds that failed once, each with what was wrong then.
-ONCE_FAILED: dict[str, int] = {}
-
-
-@pytest.mark.parametrize("number", ONCE_FAILED.values(), ids=ONCE_FAILED.keys())
-def test_seed_that_failed_once(stage: Stage, number: int) -> None:
-    run(stage, number)

@@ -164,6 +164,7 @@ class TestTakeover:
         ranking.await_pods(running=1)
         assert one.deposed_wrote(since=taken) == []
 
+    @pytest.mark.full
     def test_in_the_middle_of_its_work(self, place: Place, gap: Opened, fault: Callable[[Replica], None]) -> None:
         """A dozen pods end when it happens: what is left to do is the other one's, and the first one, back again, does not go on where it was."""
         place.cleared(replicas=12, stop={"roles": ["risk-manager"]})
@@ -178,6 +179,7 @@ class TestTakeover:
         eventually(lambda: not one.leader.leads, within=10, what="the deposed one leads no more", every=0.01)
         assert one.deposed_wrote(since=taken) == []
 
+    @pytest.mark.full
     def test_of_an_approval_that_ends_meanwhile(self, place: Place, gap: Opened, fault: Callable[[Replica], None]) -> None:
         """The wake-up was the deposed one's; the other one has its own."""
         place.govern(onLapse={"action": "Stop"})

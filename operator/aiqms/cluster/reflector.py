@@ -17,13 +17,15 @@ from aiqms.cluster.store import Key, Store, key_of
 log = logging.getLogger(__name__)
 
 _WATCH_SECONDS = (240, 480)  # spread, so that watches do not all end at once
-_BACKOFF_SECONDS = (0.1, 30.0)
+_BACKOFF_SECONDS = (0.1, 5.0)  # the longest is for how long the operator may be blind after an outage, however long that was
+_ABSENT_SECONDS = 30.0  # between looks for a kind that the API server does not have
 
 
 @dataclass
 class Reflector:
     """at: the collection's path; params: server-side selectors; api_version and kind: filled in, for list items lack them; partial: metadata only.
 
+    synced: there was a list; current: and no error since.
     optional: where the API server does not know the kind (404), there is nothing of it, until it does: looked for again within a minute.
     """
 
@@ -36,6 +38,7 @@ class Reflector:
     partial: bool = False
     optional: bool = False
     synced: asyncio.Event = field(default_factory=asyncio.Event)
+    current: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -46,13 +49,14 @@ class Reflector:
                 pause = _BACKOFF_SECONDS[0]
                 await self._watch(version)
             except (ApiError, aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+                self.current.clear()
                 absent = self.optional and isinstance(error, ApiError) and error.gone
                 if absent:
                     self.store.keep_only(set())
-                    self.synced.set()
+                    self._complete()
                 log.log(logging.DEBUG if absent else logging.INFO, "listing anew", extra={"resource": self.at, "why": str(error)})
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-                pause = min(pause * 2, _BACKOFF_SECONDS[1])
+                pause = min(pause * 2, _ABSENT_SECONDS if absent else _BACKOFF_SECONDS[1])
 
     async def _list(self) -> str:
         """Page by page, so that no more than one lies in memory as the API server sent it."""
@@ -64,8 +68,12 @@ class Reflector:
                 listed.add(key_of(item))
             version = page["metadata"]["resourceVersion"]
         self.store.keep_only(listed)
-        self.synced.set()
+        self._complete()
         return version
+
+    def _complete(self) -> None:
+        self.synced.set()
+        self.current.set()
 
     async def _watch(self, version: str) -> None:
         """Watches on from each bookmark until an error; a watch that simply ends goes on where it was."""

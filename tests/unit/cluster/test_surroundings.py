@@ -150,3 +150,14 @@ async def test_a_kind_that_may_not_be_read_is_not_known_nor_is_one_that_every_cl
     assert await seen(Answers(ApiError(403, "Forbidden", "no")), monkeypatch, optional=True) == (False, [], [])
     assert await seen(Answers(MISSING), monkeypatch, optional=False) == (False, [], [])
     assert await seen(Answers(["a"], ApiError(403, "Forbidden", "no")), monkeypatch, optional=True) == (True, ["a"], ["a"])
+
+
+async def test_what_was_known_before_an_error_is_not_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A standby that takes over after an outage waits for this, and decides on nothing older."""
+    monkeypatch.setattr(reflecting, "_BACKOFF_SECONDS", (0.0, 0.0))
+    server, store = Answers(["a"]), Store[str](lambda r: str(r["metadata"]["name"]), lambda *_: None)
+    of = Reflector(client=server, store=store, at="/api/v1/routes", api_version="v1", kind="Route")  # type: ignore[arg-type]
+    running = asyncio.create_task(of.run())
+    await asyncio.wait_for(server.over.wait(), 5)  # its watch ended, and the next list waits
+    running.cancel()
+    assert (of.synced.is_set(), of.current.is_set()) == (True, False)
