@@ -130,6 +130,10 @@ class Binding:
     role: tuple[str, str]
     subjects: tuple[Subject, ...] = ()
 
+    def __hash__(self) -> int:
+        """Without the subjects: with each of thousands of them as a key beside the binding, that would be thousands squared."""
+        return hash((self.kind, self.namespace, self.name))
+
     def __str__(self) -> str:
         return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name} ({self.role[0]} {self.role[1]})"
 
