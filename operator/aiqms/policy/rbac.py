@@ -216,6 +216,11 @@ class Rbac:
     others: Mapping[str, Local] = field(default_factory=dict)
     naming: Mapping[Subject, Sequence[Binding]] = field(default_factory=dict)
 
+    @cached_property
+    def known(self) -> dict[str, tuple[Given, ...]]:
+        """What was worked out of it once, by a name: every deployment of the namespace asks the same."""
+        return {}
+
     def local(self, namespace: str) -> Local | None:
         """The part of one namespace; None where it is not known or has none."""
         return self.here if namespace == self.here.namespace else self.others.get(namespace)
