@@ -22,6 +22,7 @@ class Grants:
         self._changed, self._everything = changed, everything
         self._clusterwide: Clusterwide | None = None
         self._locals: dict[str, Local] = {}
+        self._seen: dict[str, Rbac] = {}  # until anything changes, so that what was worked out of it is kept
         self._stale: set[str] = set()  # namespaces whose part has to be compiled anew
         self._naming: dict[Subject, tuple[Binding, ...]] = {}  # RoleBindings by the ServiceAccounts, or those of one namespace, that they name
         self._bound: dict[Key, Binding] = {}
@@ -37,20 +38,25 @@ class Grants:
         for stale in self._stale:
             self._locals[stale] = Local(stale, dict(self.roles.within(stale)), _sorted(self.bindings, stale))
         self._stale.clear()
-        return Rbac(self._clusterwide, self._locals.get(namespace) or Local(namespace), self._locals, self._naming)
+        if namespace not in self._seen:
+            self._seen[namespace] = Rbac(self._clusterwide, self._locals.get(namespace) or Local(namespace), self._locals, self._naming)
+        return self._seen[namespace]
 
     def _far(self, *_: str) -> None:
         self._clusterwide = None
+        self._seen.clear()
         self._everything()
 
     def _near(self, namespace: str, _: str) -> None:
         self._stale.add(namespace)
+        self._seen.clear()
         self._changed(namespace)
         self._tell(s for _, bound in self.bindings.within(namespace) for s in bound.subjects)
 
     def _rebound(self, namespace: str, name: str) -> None:
         """A RoleBinding also concerns the namespaces whose ServiceAccounts it names, or named before. What it gives to everybody is its own namespace's."""
         self._stale.add(namespace)
+        self._seen.clear()
         before, now = self._bound.pop((namespace, name), None), self.bindings.get(namespace, name)
         if now:
             self._bound[(namespace, name)] = now

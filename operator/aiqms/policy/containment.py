@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiqms.api.values import Json
+from aiqms.policy.words import visible
 
 SPACE = "kubernetes.io/metadata.name"  # label of every Namespace, which the API server keeps equal to its name
 _DIRECTIONS = (("Ingress", "ingress", "from"), ("Egress", "egress", "to"))
@@ -148,6 +149,7 @@ def block_within(block: Json, allowed: Json) -> bool:
     return False
 
 
+_SAID = 300  # letters of a peer's selectors: what to do about it has to have room behind them
 Ports = Collection[tuple[str, int]]  # protocol and number
 
 
@@ -183,10 +185,12 @@ def _beyond(spec: Json, allowed: Json, where: tuple[str, str], namespace: str, e
         for peer in rule.get(peers) or [None]:
             effort.step()
             open_ = [ports for named, ports in mine if _among(peer, named, namespace, effort)]
+            said = ""
             for port in rule.get("ports") or [None]:
                 effort.step(1 + len(open_))
                 if not any(port_within(port, each) for each in open_):
-                    yield f"{field} {peers} {described(peer)} at {_port(port)}"
+                    said = said or described(peer)
+                    yield f"{field} {peers} {said} at {_port(port)}"
 
 
 def _among(peer: Json | None, named: Sequence[Json], namespace: str, effort: Effort) -> bool:
@@ -201,7 +205,7 @@ def described(peer: Json | None) -> str:
     if "ipBlock" in peer:
         return str(peer["ipBlock"].get("cidr", "addresses"))
     pods = _chosen(peer.get("podSelector") or _EVERYWHERE)
-    return f"{_where(peer.get('namespaceSelector'))}{f' ({pods})' if pods else ''}"
+    return visible(f"{_where(peer.get('namespaceSelector'))}{f' ({pods})' if pods else ''}", _SAID)
 
 
 def _where(spaces: Json | None) -> str:

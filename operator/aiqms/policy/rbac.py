@@ -130,6 +130,10 @@ class Binding:
     role: tuple[str, str]
     subjects: tuple[Subject, ...] = ()
 
+    def __hash__(self) -> int:
+        """Without the subjects: with each of thousands of them as a key beside the binding, that would be thousands squared."""
+        return hash((self.kind, self.namespace, self.name))
+
     def __str__(self) -> str:
         return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name} ({self.role[0]} {self.role[1]})"
 
@@ -211,6 +215,11 @@ class Rbac:
     here: Local
     others: Mapping[str, Local] = field(default_factory=dict)
     naming: Mapping[Subject, Sequence[Binding]] = field(default_factory=dict)
+
+    @cached_property
+    def known(self) -> dict[str, tuple[Given, ...]]:
+        """What was worked out of it once, by a name: every deployment of the namespace asks the same."""
+        return {}
 
     def local(self, namespace: str) -> Local | None:
         """The part of one namespace; None where it is not known or has none."""

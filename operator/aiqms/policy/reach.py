@@ -326,13 +326,19 @@ def reach(rbac: Rbac, procedures: Iterable[Procedure], accounts: Iterable[str]) 
     asked = list(procedures)
     access = [p.spec.access for p in asked if p.spec.access]
     return Reach(
-        editors=tuple(editors(rbac)) if any(a.editors for a in access) else (),
+        editors=_editors(rbac) if any(a.editors for a in access) else (),
         holders={
             (d, role): tuple(sorted({g.subject for g in direct(rbac, decides(d, role))})) for d, role in sorted({each for p in asked for each in deciding(p)})
         },
         accounts=tuple(r for name in sorted(set(accounts)) for r in account_rights(rbac, name)) if any(a.service_account or a.rights for a in access) else (),
         list=list_digest(access_list(rbac)) if any(a.review_every for a in access) else "",
     )
+
+
+def _editors(rbac: Rbac) -> tuple[Given, ...]:
+    if "editors" not in rbac.known:
+        rbac.known["editors"] = tuple(editors(rbac))
+    return rbac.known["editors"]
 
 
 def editors(rbac: Rbac) -> list[Given]:

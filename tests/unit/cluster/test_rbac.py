@@ -144,3 +144,18 @@ def _local(stored: dict[tuple[str, str, str], Json], namespace: str) -> Local:
     found = {(kind, name): raw for (kind, ns, name), raw in sorted(stored.items(), key=lambda each: each[0]) if ns == namespace}
     roles = {name: role_of(raw) for (kind, name), raw in found.items() if kind == "Role"}
     return Local(namespace, roles, tuple(binding_of(raw) for (kind, _), raw in found.items() if kind == "RoleBinding"))
+
+
+def test_what_is_seen_stays_the_same_object_until_anything_changes() -> None:
+    world = World()
+    changes: list[Callable[[Grants], None]] = [
+        lambda grants: grants.roles.put(world.role(namespace="ci")),
+        lambda grants: grants.bindings.put(world.bound(ANN, namespace="ci")),
+        lambda grants: grants.cluster_roles.put(world.role()),
+        lambda grants: grants.cluster_bindings.put(world.bound(ANN)),
+    ]
+    for change in changes:
+        before = world.grants.seen(HERE)
+        assert world.grants.seen(HERE) is before
+        change(world.grants)
+        assert world.grants.seen(HERE) is not before

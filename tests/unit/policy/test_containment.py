@@ -278,3 +278,11 @@ def test_as_many_pairs_of_selectors_are_compared_as_anybody_needs() -> None:
     named = [{"namespaceSelector": {"matchLabels": {SPACE: f"n{n}"}}} for n in range(64)]
     assert beyond({"policyTypes": ["Ingress"], "ingress": [*allowed["ingress"]] * 8}, allowed, "lending", Effort()) == []
     assert len(beyond({"policyTypes": ["Ingress"], "ingress": [{"from": named * 8}]}, allowed, "lending", Effort(pairs=0))) == 512
+
+
+def test_a_peer_of_endless_selectors_is_described_in_few_words() -> None:
+    endless = {"matchExpressions": [{"key": f"k{n}", "operator": "NotIn", "values": [f"v{m}" for m in range(40)]} for n in range(20)]}
+    (said,) = beyond(ingress({"namespaceSelector": {}, "podSelector": endless}), ALLOWED, "lending", Effort())
+    assert said.startswith("ingress from any namespace (k0 NotIn v0, v1, v10, ")
+    assert said.endswith("… at TCP 8000")
+    assert len(said) < 400

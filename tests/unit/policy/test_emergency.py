@@ -392,3 +392,9 @@ def test_a_stop_during_an_emergency_and_its_resume_leave_the_emergency_what_it_w
     assert decide(stopped, day(1.06)).status.phase == "Stopped"
     assert cleared(decide(change(stopped, resume(at=1.1)), day(1.1)), day(1.1)) == ["v1"]
     assert cleared(decide(change(stopped, resume(at=1.3)), day(1.3)), day(1.3)) == []
+
+
+def test_one_made_in_the_second_in_which_a_review_was_due_counts_for_nothing() -> None:
+    of = asked(emergency(at=1), emergency("zoe", at=3), procedures=[breaks()])
+    said = decide(of, day(3)).records["emergency-zoe"]
+    assert (said.counts, said.reason) == (False, "EmergencyNotAllowed")

@@ -127,3 +127,9 @@ def test_a_rolebinding_gives_a_clusterroles_rules_in_its_namespace_alone() -> No
     nodes = Ask("get", "", "nodes", within="")
     assert [str(g.subject) for g in subjects_who(graph, [PODS])] == ["group system:masters", "user ann"]
     assert [str(g.subject) for g in subjects_who(graph, [nodes])] == ["group system:masters"]
+
+
+def test_a_binding_of_thousands_is_a_key_as_cheap_as_one_of_nobody_and_another_one_all_the_same() -> None:
+    few, many = (Binding("RoleBinding", "lending", "b", ("ClusterRole", "edit"), tuple(Subject("User", f"u{n}") for n in range(count))) for count in (1, 5000))
+    assert hash(few) == hash(many)
+    assert few != many
