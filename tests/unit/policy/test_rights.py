@@ -8,7 +8,7 @@ import pytest
 
 from aiqms.api.values import Json
 from aiqms.policy.decide import decide, deregistered
-from aiqms.policy.facts import Input, Procedure, Record, WorkloadFacts
+from aiqms.policy.facts import Broken, Input, Procedure, Reach, Record, WorkloadFacts
 from aiqms.policy.rbac import Rbac
 from aiqms.policy.reach import access_list, list_digest, reach
 from tests.unit.policy.given import HEX, approve, change, cleared, controls, day, fed, given, procedure, ready, record, workload
@@ -287,3 +287,10 @@ def test_deciding_twice_changes_nothing_also_once_the_list_has_changed() -> None
 def test_controls_name_the_obligations_that_they_serve() -> None:
     (found,) = [c for c in decide(reviewed(confirm()), day(2)).status.controls if c.id == "access/review"]
     assert found.obligations == ["eu-ai-act 15(5)"]
+
+
+def test_a_review_beside_a_procedure_that_cannot_be_read_is_judged() -> None:
+    review = record("ReviewAccess", "alice", "model-owner", 1, list=HEX["1"])
+    of = given(review, procedures=[procedure(access={"reviewEvery": "90d"}), ("torn", Broken("spec.title: too long"))], reach=Reach(list=HEX["1"]))
+    decision = decide(of, day(2))
+    assert (decision.records["reviewaccess-alice"].counts, decision.wake) == (True, day(91))
