@@ -336,9 +336,9 @@ class Bucket:
 
 def opened_to_the_operator(place: Place) -> None:
     """As docs/logs.md says."""
-    kubectl(place, "mallory", f"kubectl create role aiqms-log-sink -n {place.namespace} --verb=get --resource=secrets --resource-name=log-reader")
+    kubectl(place, "mallory", f"kubectl create role aiqms-reads-log-reader -n {place.namespace} --verb=get --resource=secrets --resource-name=log-reader")
     account = "--serviceaccount=aiqms-system:aiqms-operator"
-    kubectl(place, "mallory", f"kubectl create rolebinding aiqms-log-sink -n {place.namespace} --role=aiqms-log-sink {account}")
+    kubectl(place, "mallory", f"kubectl create rolebinding aiqms-reads-log-reader -n {place.namespace} --role=aiqms-reads-log-reader {account}")
 
 
 class TestVolumes:

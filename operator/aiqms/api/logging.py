@@ -17,6 +17,9 @@ Endpoint = Annotated[str, Field(pattern="^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(
 Query = Annotated[str, Field(min_length=1, max_length=512, pattern="^[ -~]+$")]
 
 
+_SEGMENT = "[A-Za-z0-9!_*'()=-][A-Za-z0-9!_.*'()=-]*"  # of a prefix: none begins with a dot
+
+
 class Protection(StrEnum):
     """Against deletion before the period is over. None asks nothing. Deletable: by the store's administrators alone, its deletion API being off.
 
@@ -109,7 +112,7 @@ class S3(Model):
     endpoint: Endpoint
     region: Annotated[str, Field(pattern="^[a-z0-9-]+$", min_length=1, max_length=63)] = "us-east-1"
     bucket: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9.-]*$", min_length=3, max_length=63)]
-    prefix: Annotated[str, Field(pattern="^[A-Za-z0-9!_.*'()/=-]*$", max_length=512)] = ""
+    prefix: Annotated[str, Field(pattern=f"^({_SEGMENT}/)*({_SEGMENT})?$", max_length=512)] = ""
     object_lock: Literal["BucketDefault", "Writer"] = "BucketDefault"
     credentials: Credentials | None = None
     ca: Authority | None = None

@@ -6,9 +6,10 @@ A decision reads what is known; when that changes, the namespaces that care are 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -21,7 +22,8 @@ from aiqms.retention.means import Objects, Sink
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE, _SLOW = 8, 4  # checks under way: of sinks that answered last, and of those that did not, which never keep the others waiting
+_AT_ONCE, _SLOW = 8, 4  # checks under way: of sinks that did what is asked last, and of those that did not
+_EACH = 2  # of them for one namespace, so that none keeps the others waiting
 _LIMIT = 60.0  # seconds that a check may take beyond what its canary may
 _FIRST = 5.0  # seconds until a sink that could not be asked, or does not do what is asked, is asked again; each time twice as long
 _EAGER = 60.0  # seconds, at most, while it does not do what is asked: somebody mends it, and waits
@@ -73,19 +75,24 @@ class Logs:
     changed: Callable[[str], None]
     watches: dict[str, Watch] = field(default_factory=dict)
     _of: dict[str, set[str]] = field(default_factory=dict)  # namespace -> keys
+    _pending: dict[Who, datetime] = field(default_factory=dict)  # since when no check tells all that is asked, whichever sink is named meanwhile
+    _measured: set[Who] = field(default_factory=set)
+    _shares: dict[str, asyncio.Semaphore] = field(default_factory=dict)  # by namespace
     _healthy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
     _ailing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SLOW))
 
     def settle(self, namespace: str, facts: Gathered) -> Gathered:
         """The facts with what is known of each stream's sink; from now on these sinks are asked, and no others for this namespace."""
         found: dict[str, dict[Who, Wanted]] = {}
-        known: dict[str, dict[str, str]] = {}
         for name, given in facts.registered.items():
             for each in wanted(given):
                 found.setdefault(each.key, {})[(namespace, name, each.registered.name)] = each
-                known.setdefault(name, {})[each.registered.name] = each.key
         self._want(namespace, found)
-        registered = {name: replace(given, logs=self._known(known.get(name, {}))) for name, given in facts.registered.items()}
+        known: dict[str, dict[str, Checked]] = {}
+        for key, wants in found.items():
+            for who, want in wants.items():
+                known.setdefault(who[1], {})[who[2]] = self._known(who, want, self.watches[key].checked)
+        registered = {name: replace(given, logs=known.get(name, {})) for name, given in facts.registered.items()}
         return replace(facts, registered=registered)
 
     def forget(self, namespace: str) -> None:
@@ -96,16 +103,34 @@ class Logs:
         """To be cancelled at the end."""
         return [w.task for w in self.watches.values() if w.task]
 
-    def _known(self, keys: Mapping[str, str]) -> dict[str, Checked]:
-        return {stream: self.watches[key].checked for stream, key in keys.items()}
+    def _known(self, who: Who, want: Wanted, checked: Checked) -> Checked:
+        """A stream whose sink is changed again and again is patiently waited for once, not each time."""
+        if checked.ask and covers(checked.ask, want.ask):
+            self._pending.pop(who, None)
+            return replace(checked, since=None)
+        return replace(checked, since=self._pending.setdefault(who, _now()))
 
     def _want(self, namespace: str, found: Mapping[str, dict[Who, Wanted]]) -> None:
         for key in self._of.pop(namespace, set()) - set(found):
             self._unwanted(key, namespace)
         if found:
             self._of[namespace] = set(found)
+        else:
+            self._shares.pop(namespace, None)
         for key, wants in found.items():
             self._wanted(key, namespace, wants)
+        self._forgotten(namespace, {who for wants in found.values() for who in wants})
+
+    def _forgotten(self, namespace: str, there: Collection[Who]) -> None:
+        """Streams that nobody has any more leave no metrics."""
+        gone = {who for who in self._measured if who[0] == namespace} - set(there)
+        for who in gone:
+            for gauge in (metrics.LOG_CHECKED, metrics.LOG_DELIVERED, metrics.LOG_CANARY_SECONDS):
+                with contextlib.suppress(KeyError):
+                    gauge.remove(*who)
+        self._measured -= gone
+        for who in [w for w in self._pending if w[0] == namespace and w not in there]:
+            del self._pending[who]
 
     def _unwanted(self, key: str, namespace: str) -> None:
         watch = self.watches[key]
@@ -119,7 +144,7 @@ class Logs:
         watch = self.watches.get(key)
         if watch is None:
             first = next(iter(wants.values()))
-            watch = self.watches[key] = Watch(Sink(self.client, first.namespace, first.registered, self.who), checked=Checked(since=_now()))
+            watch = self.watches[key] = Watch(Sink(self.client, first.namespace, first.registered, self.who))
         watch.wants = {who: w for who, w in watch.wants.items() if who[0] != namespace} | wants
         if watch.checked.ask and not covers(watch.checked.ask, watch.ask):
             watch.stronger.set()
@@ -138,7 +163,8 @@ class Logs:
             watch.stronger.clear()
 
     async def _once(self, watch: Watch) -> None:
-        async with self._ailing if watch.failures else self._healthy:
+        share = self._shares.setdefault(min(watch.wants)[0], asyncio.Semaphore(_EACH))
+        async with share, self._ailing if watch.failures or watch.shortfalls else self._healthy:
             before, ask = watch.checked, watch.ask
             try:
                 async with asyncio.timeout(ask.within.total_seconds() + _LIMIT):
@@ -157,6 +183,7 @@ class Logs:
         kind = type(watch.sink.registered.sink.chosen).__name__
         metrics.LOG_CHECKS.labels(kind, checked.trouble[0].value if checked.trouble else "Answered").inc()
         for who in watch.wants:
+            self._measured.add(who)
             if checked.at:
                 metrics.LOG_CHECKED.labels(*who).set(checked.at.timestamp())
             if checked.delivery and checked.delivered:

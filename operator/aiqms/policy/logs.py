@@ -77,7 +77,7 @@ class Trouble(Exception):
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of a sink now. ask: what the proof is of; since: when its first check began.
+    """What is known of a sink now. ask: what the proof is of; since: from when on no check tells all that is asked of it.
 
     at: of the last proof; delivered: of the last canary that came back, and how; trouble: since the last proof.
     """

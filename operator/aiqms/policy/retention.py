@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from aiqms.api.access import Unverified
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Result
-from aiqms.api.logging import Canary, LogSeen, RegisteredStream, Stream
+from aiqms.api.logging import Canary, LogSeen, RegisteredStream, Stream, VolumeClaim
 from aiqms.api.values import duration, later
 from aiqms.policy import logs, sinks
 from aiqms.policy.checks import Facts, Row, row
@@ -25,6 +25,7 @@ from aiqms.policy.words import moment, some
 FAMILY = "logging/"
 PATIENCE = timedelta(minutes=1)  # beyond the canary's time: how long a first check that is under way is no lapse of what is cleared already
 _NAMED = 3  # lines that a message names
+_NOT_SEEN = (Reason.CHECK_PENDING, Reason.CHECK_TOO_OLD, Reason.NAMESPACE_NOT_GOVERNED, Reason.ENDPOINT_NOT_ALLOWED, Reason.STREAM_UNREGISTERED)
 Said = tuple[Result, Reason, str]
 
 
@@ -135,7 +136,7 @@ def _carried_on(of: Judged) -> Said | None:
     if of.checked.proof or not of.counts(of.proven):
         return None
     found = next((c for c in of.facts.given.before.controls if (c.id, c.procedure) == (of.id, of.procedure.name)), None)
-    if found is None or found.reason in (Reason.CHECK_PENDING, Reason.CHECK_TOO_OLD):
+    if found is None or found.reason in _NOT_SEEN:
         return None
     held = found.result in (Result.PASS, Result.WARN)
     return (held and _troubled(of)) or (found.result, Reason(found.reason), found.message)
@@ -201,11 +202,17 @@ def _fields(of: Judged) -> Said | None:
     if found.unreadable:
         return _unverified(of, f"the fields of its lines cannot be seen: {found.unreadable}")
     lacking = [(line, [f for f in missing if f in of.stream.required_fields]) for line, missing in found.lacking]
-    named = [f"{line} lacks {some(missing)}" for line, missing in lacking if missing]
-    if not named:
+    short = [(line, missing) for line, missing in lacking if missing]
+    if not short:
         return None
-    said = f"{len(named)} of {found.lines} recent lines lack required fields: {some(named, '; ', most=_NAMED)}; have the server log them"
-    return Result.FAIL, Reason.FIELDS_MISSING, said
+    what = some([f"{line} lacks {some(missing)}" for line, missing in short], "; ", most=_NAMED) if _own(of) else some(sorted({f for _, m in short for f in m}))
+    return Result.FAIL, Reason.FIELDS_MISSING, f"{len(short)} of {found.lines} recent lines lack required fields: {what}; have the server log them"
+
+
+def _own(of: Judged) -> bool:
+    """Whether the lines are shown to be the deployment's own, by credentials: of a store that asks for none they may be anybody's."""
+    chosen = of.registered.sink.chosen if of.registered else None
+    return not isinstance(chosen, VolumeClaim | None) and chosen.credentials is not None
 
 
 def _no_period(of: Judged) -> Said | None:
@@ -220,15 +227,29 @@ def _unverified(of: Judged, why: str) -> Said:
     return Result.ERROR, Reason.NOT_VERIFIABLE, f"not verified: {why}; or the procedure says logging.unverified: Warned"
 
 
+def _lost(of: Judged) -> Said | None:
+    """A canary that has to come back and did not is said before what cannot be verified, which may be a warning."""
+    said = _canary(of) if of.proof.lost else None
+    return said if said and said[0] is Result.ERROR else None
+
+
 def _canary(of: Judged) -> Said | None:
-    """One that was lost just now is a warning while the last good one counts."""
-    lost = of.proof.lost or ("" if of.proof.delivery else "none was sent")
+    """One that was lost just now, or came late, is a warning while the last good one counts."""
+    lost = of.proof.lost or _late(of)
     if not lost:
         return None
     required = of.stream.canary is Canary.REQUIRED
     last = f"; the last one that did counts until {moment(later(of.delivered, of.stream.max_check_age))}" if of.delivered and of.counts(of.delivered) else ""
     result = Result.ERROR if required and not last else Result.WARN
     return result, Reason.CANARY_LOST, f"a canary sent to {of.proof.backend} did not come back: {lost}{last}"
+
+
+def _late(of: Judged) -> str:
+    sent, logging = of.proof.delivery, of.procedure.spec.logging
+    if sent is None:
+        return "none was sent"
+    late = logging is not None and sent.seconds > duration(logging.canary.within).total_seconds()
+    return f"it took longer than {logging.canary.within}" if late and logging else ""
 
 
 def _troubled(of: Judged) -> Said | None:
@@ -255,7 +276,7 @@ def _sampled(of: Judged) -> str:
 
 
 _STEPS: list[Callable[[Judged], Said | None]] = [_unregistered, _not_allowed, _ungoverned, _carried_on, _unasked, _too_old]
-_STEPS += [_too_short, _early, _unprotected, _fields, _no_period, _canary, _troubled, _kept]
+_STEPS += [_too_short, _early, _unprotected, _lost, _fields, _no_period, _canary, _troubled, _kept]
 
 
 def span(length: timedelta) -> str:
@@ -311,7 +332,7 @@ def turns(given: Input) -> Iterator[datetime]:
             times = [known.at, known.delivered, *((before.proven_at, before.delivered_at) if before else ())]
             yield from (later(at, stream.max_check_age) for at in times if at)
             yield from (_halfway(at, stream.max_check_age) for at in times[2:] if at)
-            if known.since and known.proof is None:
+            if known.since:
                 yield known.since + duration(procedure.spec.logging.canary.within) + PATIENCE
 
 

@@ -29,13 +29,16 @@ class Wanted:
 
 
 def wanted(given: Input) -> Iterator[Wanted]:
-    """What is to be asked for a deployment in a governed namespace: each stream whose servers every procedure that asks for it allows."""
+    """What is to be asked for a deployment in a governed namespace: each stream whose servers a procedure that asks for it allows, as such procedures ask.
+
+    Often enough that an answer never grows too old while the store can be asked.
+    """
     if isinstance(given.spec, Broken) or not given.governed:
         return
     for registered in given.spec.logging.streams:
-        asking = list(asked_of(registered.name, given.procedures))
-        if asking and not any(refused(registered, p) for p, _ in asking):
-            every = min(duration(p.spec.logging.canary.every) for p, _ in asking if p.spec.logging)
+        asking = [(p, s) for p, s in asked_of(registered.name, given.procedures) if not refused(registered, p)]
+        if asking:
+            every = min(min(duration(p.spec.logging.canary.every), duration(s.max_check_age) / 2) for p, s in asking if p.spec.logging)
             yield Wanted(key(registered, given.namespace), given.namespace, registered, merged(ask(p, s) for p, s in asking), every)
 
 
@@ -92,14 +95,21 @@ def refused(registered: RegisteredStream, procedure: Procedure) -> str:
 def allows(pattern: str, endpoint: str) -> bool:
     """Whether a pattern such as `https://*.logs.bank.example:9428/base` allows an endpoint. Scheme and port are equal; without a path only none is allowed.
 
-    In the host a star stands for any run of characters of a name, but for no address, no name of one label and no name of this machine.
+    A star in the path stands for any run of characters but a slash; in the host for any run of characters of a name, but for no address, no name of one
+    label and no name of this machine.
     """
     try:
         asked, form = urlsplit(endpoint), urlsplit(pattern)
         same = asked.scheme == form.scheme and _port(asked) == _port(form) and "@" not in asked.netloc
     except ValueError:  # a port that is none
         return False
-    return same and _host(form.hostname or "", (asked.hostname or "").rstrip(".")) and matches(form.path.rstrip("/"), asked.path.rstrip("/"))
+    return same and _host(form.hostname or "", (asked.hostname or "").rstrip(".")) and _path(form.path, asked.path)
+
+
+def _path(pattern: str, path: str) -> bool:
+    """Step by step: a star leaves none, and no step leads elsewhere."""
+    wanted, steps = pattern.strip("/").split("/"), path.strip("/").split("/")
+    return len(wanted) == len(steps) and all(step not in (".", "..") and matches(w, step) for w, step in zip(wanted, steps, strict=True))
 
 
 def _port(of: SplitResult) -> int | None:

@@ -111,6 +111,8 @@ GARBAGE: Mapping[str, bytes] = {
     "deep XML": _deep(b"<a>", b"</a>"),
     "an XML bomb": _XML_BOMB,
     "a YAML bomb": _YAML_BOMB,
+    "a YAML bomb for a period": _YAML_BOMB + b"\nretention_period: *e11",
+    "a YAML bomb of rules": _YAML_BOMB + b"\nretention_period: 200d\nretention_stream: *e5",
 }
 
 

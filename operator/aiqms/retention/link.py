@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from aiqms.api.conditions import Reason
 from aiqms.policy.logs import Trouble
@@ -56,8 +57,8 @@ class Link:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None, data: bytes | None = None
     ) -> Answer:
         """One request to a path below the endpoint, such as `/flags`. Raises Trouble where no whole answer came; any status but a redirect's is an answer."""
-        url = self.endpoint.rstrip("/") + path
         try:
+            url = URL(self.endpoint.rstrip("/") + path, encoded=True)  # as it is written: `..` leads nowhere else
             async with asyncio.timeout(self.patience), self._session() as session:
                 sent = session.request(method, url, params=params, headers=headers, data=data, allow_redirects=False)
                 async with sent as response:
@@ -106,11 +107,11 @@ class Link:
             raise self._trouble(
                 Reason.ADDRESS_REFUSED, f"answered with a redirect ({response.status}), which is not followed: name the server itself as endpoint"
             )
-        body = b""
+        body = bytearray()
         while len(body) <= self.longest:
             chunk = await response.content.read(self.longest + 1 - len(body))
             if not chunk:
-                return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
+                return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
             body += chunk
         raise self._trouble(Reason.ANSWER_UNREADABLE, f"answered with more than {self.longest} bytes: {_REALLY}")
 

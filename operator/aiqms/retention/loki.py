@@ -99,7 +99,7 @@ class Checker:
         if answer.status != 200:
             raise link.refusal(answer, _LIMITS)
         try:
-            found = yaml.load(answer.body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            found = yaml.load(_without_aliases(answer.body), Loader=_LOADER)
         except (yaml.YAMLError, ValueError, RecursionError):
             raise link.unreadable(_LIMITS) from None
         if not isinstance(found, dict):
@@ -199,6 +199,7 @@ class Checker:
             raise self.means.link.unreadable(_LINES) from None
 
 
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNLOCKED = "Loki has no lock: its administrators, and those of its object store, can remove chunks; S3 with Object Lock is immutable"
 
 
@@ -224,8 +225,17 @@ def _rule(number: int, given: Mapping[str, Any], selector: str) -> Rule:
 
 
 def _kept(value: object) -> timedelta:
-    """0 turns the end of lines off (since Loki 2.8)."""
+    """0 turns the end of lines off (since Loki 2.8). Raises ValueError."""
+    if not isinstance(value, (str, int)):
+        raise ValueError("no period")
     return period(str(value)) or FOREVER
+
+
+def _without_aliases(body: bytes) -> bytes:
+    """Loki writes none, and a few of them stand for more than a machine can hold. Raises YAMLError."""
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(body, Loader=_LOADER)):
+        raise yaml.YAMLError("aliases")
+    return body
 
 
 def _period(rule: Rule, deletion: Deletion) -> tuple[timedelta, str, str]:

@@ -92,8 +92,8 @@ class Sink:
         if self.who is None:
             return f"you may not read {what} in namespace {self.namespace}"
         space, account = self.who
-        role = f"kubectl create role aiqms-log-sink -n {self.namespace} --verb=get --resource={plural} --resource-name={name}"
-        binding = f"kubectl create rolebinding aiqms-log-sink -n {self.namespace} --role=aiqms-log-sink --serviceaccount={space}:{account}"
+        role = f"kubectl create role aiqms-reads-{name} -n {self.namespace} --verb=get --resource={plural} --resource-name={name}"
+        binding = f"kubectl create rolebinding aiqms-reads-{name} -n {self.namespace} --role=aiqms-reads-{name} --serviceaccount={space}:{account}"
         return f"the operator may not read {what} in namespace {self.namespace}; let it: {role} && {binding}"
 
     async def _claim(self, of: VolumeClaim) -> tuple[Json | None, Json | None]:

@@ -54,7 +54,8 @@ class Checker:
     # Requests.
 
     def _walks(self, ask: Ask) -> bool:
-        return bool(ask.fields) or (ask.protection is Protection.IMMUTABLE and self._sink.object_lock == "Writer")
+        """A writer's own lock goes before the bucket's default, so that one has to be looked at too."""
+        return bool(ask.fields) or ask.protection is Protection.IMMUTABLE
 
     async def _turns(self, wire: Wire, ask: Ask, now: datetime) -> None:
         """While locks hold no rule deletes what is locked: rules and walk take turns."""
@@ -215,7 +216,7 @@ def _rules_say(rules: Rules) -> str:
 
 
 def _shown(canary: Canary, looked: int, period: timedelta) -> str:
-    objects = f"; objects of the stream looked at so far: {looked}" if looked else ""
+    objects = "; objects of the stream bear locks of their own" if looked else ""
     return f"deletion of a canary locked for {span(period)} was refused for its lock ({canary.deletion}), and it was read back{objects}"
 
 

@@ -220,8 +220,8 @@ def _refused(endpoint: str) -> Sink:
 UNKNOWN_STREAM = ("Fail", "StreamUnregistered", "nobody knows where stream inference lies: name its sink in spec.logging.streams")
 NOT_READ = (
     "the operator may not read Secret nobody in namespace {place}; let it:"
-    " kubectl create role aiqms-log-sink -n {place} --verb=get --resource=secrets --resource-name=nobody"
-    " && kubectl create rolebinding aiqms-log-sink -n {place} --role=aiqms-log-sink --serviceaccount=aiqms-system:aiqms-operator"
+    " kubectl create role aiqms-reads-nobody -n {place} --verb=get --resource=secrets --resource-name=nobody"
+    " && kubectl create rolebinding aiqms-reads-nobody -n {place} --role=aiqms-reads-nobody --serviceaccount=aiqms-system:aiqms-operator"
 )
 SINKS = {
     "nowhere": Sink(UNKNOWN_STREAM, []),

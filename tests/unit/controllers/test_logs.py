@@ -83,6 +83,21 @@ async def test_one_check_serves_every_deployment_and_namespace_and_each_is_told(
     await told.end()
 
 
+async def test_patience_begins_when_more_is_asked_and_not_anew_with_each_sink(closed: str, silent: str) -> None:
+    """A tenant that names another sink every few seconds waits once."""
+    told = Told()
+    first = told.logs.settle("lending", gathered(at(closed))).registered["d-0"].logs["inference"].since
+    assert first
+    (watch,) = told.logs.watches.values()
+    watch.checked = watch.checked.answered(proof(), watch.ask, first)
+    assert told.logs.settle("lending", gathered(at(closed))).registered["d-0"].logs["inference"].since is None
+    more = told.logs.settle("lending", gathered(at(closed, retention="365d"))).registered["d-0"].logs["inference"].since
+    assert more
+    assert more >= first
+    assert told.logs.settle("lending", gathered(at(silent, retention="365d"))).registered["d-0"].logs["inference"].since == more
+    await told.end()
+
+
 async def test_a_sink_is_asked_until_the_last_one_names_it_no_more(closed: str) -> None:
     told = Told()
     told.logs.settle("lending", gathered(at(closed)))

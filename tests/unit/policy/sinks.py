@@ -23,10 +23,10 @@ GOOD = Proof(
 )
 
 
-def asking(*streams: Json, name: str = "high-risk", lapse: str = "Hold", revision: int = 1, **more: Any) -> Procedure:
+def asking(*streams: Json, name: str = "high-risk", lapse: str = "Hold", revision: int = 1, audit: bool = False, **more: Any) -> Procedure:
     """A procedure that asks for these streams, the usual one without any."""
     usual: Json = {"streams": list(streams) or [STREAM], "endpoints": ["https://*.bank.example:9428"]}
-    return procedure(name, lapse=lapse, revision=revision, since=1, logging=usual | more)
+    return procedure(name, lapse=lapse, revision=revision, audit=audit, since=1, logging=usual | more)
 
 
 def sent_to(sink: Json | None = None, **more: Any) -> Json:

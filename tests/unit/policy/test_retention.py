@@ -15,13 +15,14 @@ from aiqms.policy.facts import Input
 from aiqms.policy.logs import FOREVER, Checked
 from aiqms.policy.retention import span
 from tests.unit.policy.given import after, change, cleared, day, workload
-from tests.unit.policy.sinks import DUTY, STREAM, ask, asking, checked, logged, proof, sample, sent_to
+from tests.unit.policy.sinks import DUTY, STREAM, VL, ask, asking, checked, logged, proof, sample, sent_to
 
 TROUBLE = (Reason.SINK_UNREACHABLE, "https://logs.bank.example:9428 did not answer within 10 s")
 KEPT = "VictoriaLogs v1.51.1 keeps inference for 200d (-retentionPeriod=200d), at least 184d are asked; a canary came back, sent directly"
 MORE = "start it with -retentionPeriod=184d or more"
 IMMUTABLE = STREAM | {"protection": "Immutable"}
 OPTIONAL = STREAM | {"canary": "Optional"}
+OWN = sent_to({"victoriaLogs": VL["victoriaLogs"] | {"credentials": {"secretName": "reader"}}})
 FIELDS = STREAM | {"requiredFields": ["request_id", "subject"]}
 OF_FIELDS = ask(fields=("request_id", "subject"))
 OF_IMMUTABLE = ask(protection=Protection.IMMUTABLE)
@@ -77,8 +78,12 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
         logged(asking(IMMUTABLE), seen=checked(proof(protection=Protection.IMMUTABLE, shown="a deletion was refused"), of=OF_IMMUTABLE)),
         ("Pass", "LogsKept", KEPT.replace("; a canary", "; protection Immutable: a deletion was refused; a canary")),
     ),
+    "fields are missing in lines that may be anybody's": (
+        logged(asking(FIELDS), seen=checked(proof(sample=sample(("r-17", ("subject",)))), of=OF_FIELDS)),
+        ("Fail", "FieldsMissing", "1 of 20 recent lines lack required fields: subject; have the server log them"),
+    ),
     "fields are missing": (
-        logged(asking(FIELDS), seen=checked(proof(sample=sample(("r-17", ("subject",)), ("r-18", ("subject", "request_id")))), of=OF_FIELDS)),
+        logged(asking(FIELDS), logging=OWN, seen=checked(proof(sample=sample(("r-17", ("subject",)), ("r-18", ("subject", "request_id")))), of=OF_FIELDS)),
         ("Fail", "FieldsMissing", "2 of 20 recent lines lack required fields: r-17 lacks subject; r-18 lacks subject and request_id; have the server log them"),
     ),
     "fields are missing that only another procedure asks for": (
@@ -111,6 +116,18 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
         ("Warn", "CanaryLost", f"{GONE}; the last one that did counts until 2027-01-03 00:00:00 UTC"),
     ),
     "the canary did not come back, and did too long ago": (logged(seen=checked(proof(**LOST), at=1.4, came=0.5)), ("Error", "CanaryLost", GONE)),
+    "the canary never came back, where what cannot be verified is a warning": (
+        logged(asking(unverified="Warned"), seen=checked(proof(**LOST, kept=None), came=None)),
+        ("Error", "CanaryLost", GONE),
+    ),
+    "the canary came back later than this procedure gives it": (
+        logged(asking(canary={"within": "1s"})),
+        (
+            "Warn",
+            "CanaryLost",
+            "a canary sent to VictoriaLogs v1.51.1 did not come back: it took longer than 1s; the last one that did counts until 2027-01-03 00:00:00 UTC",
+        ),
+    ),
     "an optional canary never came back": (logged(asking(OPTIONAL), seen=checked(proof(**LOST), came=None)), ("Warn", "CanaryLost", GONE)),
     "it cannot be asked just now": (
         logged(seen=checked(trouble=TROUBLE)),
@@ -217,6 +234,11 @@ class TestLapse:
     def test_another_process_goes_on_with_what_was_found(self) -> None:
         of = replace(self.before, logs={"inference": Checked(since=day(1.3))})
         assert (said(of), cleared(decide(of, day(1.5)), day(1.5))) == (("Pass", "LogsKept", KEPT), ["v1"])
+
+    def test_but_not_with_what_was_said_without_having_asked(self) -> None:
+        skipped = decide(replace(self.before, governed=False), day(1.3)).status
+        of = replace(self.before, before=skipped, logs={"inference": Checked(since=day(1.3))})
+        assert said(of)[:2] == ("Error", "CheckPending")
 
     def test_also_while_it_cannot_ask(self) -> None:
         of = replace(self.before, logs={"inference": Checked(since=day(1.3), trouble=TROUBLE)})

@@ -24,7 +24,8 @@ ALLOWED = [
     ("http://127.0.0.1:9428", "http://127.0.0.1:9428"),
     ("http://localhost:9428", "http://localhost:9428"),
     ("https://logs.bank.example/base", "https://logs.bank.example/base/"),
-    ("https://logs.bank.example/*", "https://logs.bank.example/one/two"),
+    ("https://logs.bank.example/*", "https://logs.bank.example/one"),
+    ("https://logs.bank.example/*/logs", "https://logs.bank.example/one/logs"),
 ]
 REFUSED = [
     ("https://logs.bank.example", "http://logs.bank.example"),
@@ -32,6 +33,9 @@ REFUSED = [
     ("https://logs.bank.example", "https://logs.bank.example.evil.example"),
     ("https://logs.bank.example", "https://logs.bank.example/admin"),
     ("https://logs.bank.example/base", "https://logs.bank.example/based"),
+    ("https://logs.bank.example/*", "https://logs.bank.example/one/two"),
+    ("https://logs.bank.example/*", "https://logs.bank.example/.."),
+    ("https://logs.bank.example/*/*/*", "https://logs.bank.example/tenants/../admin"),
     ("https://*.bank.example", "https://bank.example"),
     ("https://*.bank.example", "https://evil.example/x.bank.example"),
     ("https://*.bank.example/*", "https://evil.example/x.bank.example/y"),
@@ -81,7 +85,6 @@ def test_a_stream_that_a_procedure_asks_for_is_wanted() -> None:
 NOTHING = {
     "no procedure asks for it": logged(asking(STREAM | {"name": "other"})),
     "its server is not allowed": logged(asking(endpoints=[])),
-    "another procedure that asks does not allow its server": logged(asking(), asking(name="stricter", endpoints=[])),
     "its collector is not allowed": logged(logging=sent_to(collector="https://evil.example")),
     "the namespace is not governed": replace(logged(), governed=False),
     "the register entry cannot be read": replace(logged(), spec=Broken("no")),
@@ -91,6 +94,16 @@ NOTHING = {
 @pytest.mark.parametrize("of", NOTHING.values(), ids=NOTHING.keys())
 def test_nothing_is_asked_where(of: Input) -> None:
     assert wants(of) == []
+
+
+def test_a_procedure_that_does_not_allow_the_server_keeps_no_other_from_having_it_asked() -> None:
+    (found,) = wants(logged(asking(), asking(STREAM | {"retention": "365d"}, name="tried", audit=True, endpoints=[])))
+    assert found.ask == ask()
+
+
+def test_it_is_asked_twice_before_an_answer_grows_too_old() -> None:
+    (found,) = wants(logged(asking(STREAM | {"maxCheckAge": "1h"}, canary={"every": "24h"})))
+    assert found.every == timedelta(minutes=30)
 
 
 def test_of_several_procedures_the_most_is_asked_and_the_soonest() -> None:
