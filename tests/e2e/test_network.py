@@ -164,11 +164,14 @@ class TestMade:
         assert "NetworkPolicyRestored" not in told(place)
 
     def test_what_the_api_server_refuses_is_said(self, place: Place) -> None:
+        quota = {"hard": {"count/networkpolicies.networking.k8s.io": "0"}}
+        metadata = {"name": "none", "namespace": place.namespace}
+        place.admin.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": quota})
         place.govern(access=WARNED)
-        place.register(access={"egress": [{"namespace": "features", "podSelector": {"matchLabels": {"-no-label": "x"}}}]})
+        place.register(access=REGISTERED)
         message = await_row(place, "NetworkPolicyMissing")
-        assert message.startswith(f"NetworkPolicy {OWN} could not be written: 422 Invalid: ")
-        assert "-no-label" in message
+        assert message.startswith(f"NetworkPolicy {OWN} could not be written: 403 Forbidden: ")
+        assert "quota" in message
 
     @pytest.mark.parametrize(
         ("destination", "words"),

@@ -57,8 +57,8 @@ class Link:
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None, data: bytes | None = None
     ) -> Answer:
         """One request to a path below the endpoint, such as `/flags`. Raises Trouble where no whole answer came; any status but a redirect's is an answer."""
+        url = self._url(path)
         try:
-            url = URL(self.endpoint.rstrip("/") + path, encoded=True)  # as it is written: `..` leads nowhere else
             async with asyncio.timeout(self.patience), self._session() as session:
                 sent = session.request(method, url, params=params, headers=headers, data=data, allow_redirects=False)
                 async with sent as response:
@@ -75,6 +75,14 @@ class Link:
             raise self._unreachable("closed the connection") from error
         except (aiohttp.ClientError, ValueError) as error:
             raise self._trouble(Reason.ANSWER_UNREADABLE, f"did not answer as HTTP asks ({type(error).__name__}): {_REALLY}") from error
+
+    def _url(self, path: str) -> URL:
+        """As it is written: `..` leads nowhere else."""
+        try:
+            urlsplit(self.endpoint).port  # noqa: B018 (raises for one that is none)
+            return URL(self.endpoint.rstrip("/") + path, encoded=True)
+        except ValueError as error:
+            raise self._unreachable("names no server") from error
 
     @property
     def host(self) -> str:
