@@ -154,7 +154,7 @@ class Story:
             f"VictoriaLogs runs on this machine with -retentionPeriod=30d. Approvals go on counting (approvals.since), and pods that run go on for {GRACE}."
         )
         self.run(f"sed '{here}' {EXAMPLE}/logging/procedure.yaml | kubectl apply -f -")
-        self.run(f"sed '{here}' {EXAMPLE}/logging/deployment.yaml | kubectl --context ci apply -f -")
+        self.run(f"sed '{here}' {EXAMPLE}/logging/deployment.yaml | kubectl --context ci apply --server-side --field-manager=logs -f -")
         self.wait(lambda: self.control("logging/inference") == "RetentionTooShort", "the operator has asked the store")
         self.run(f"kubectl qms explain {NAME} -n {NAMESPACE} --context bob | grep -E 'HELD|logging/'", code=1)
         self.say("It is started anew with -retentionPeriod=200d:")
