@@ -158,7 +158,7 @@ class Story:
         self.wait(lambda: self.control("logging/inference") == "RetentionTooShort", "the operator has asked the store")
         self.run(f"kubectl qms explain {NAME} -n {NAMESPACE} --context bob | grep -E 'HELD|logging/'", code=1)
         self.say("It is started anew with -retentionPeriod=200d:")
-        store.stop()
+        store.kill()
         store = victorialogs_at(port, folder, "-retentionPeriod=200d")
         store.start()
         store.wait()

@@ -103,7 +103,7 @@ async def test_a_dead_server_is_no_policy() -> None:
 
 
 async def test_nor_is_one_that_died_while_it_was_dialled() -> None:
-    async with serving(Server(lately=0.2)) as port, living(port, 9, times=3):
+    async with serving(Server(lately=0.2)) as port, living(port, 9, times=1):
         why = f"{HOST}:{port} answers, but the server that a NetworkPolicy shuts off does not report there that it lives"
         assert await probed(port) == Probe(Outcome.SILENT, START, why)
 
