@@ -71,6 +71,7 @@ def slowed(admin: Api, store: str, hanging: int) -> None:
     for name in (QUIET, "stuck"):
         admin.create(namespace(name))
     admin.create(entry(QUIET, "timed", store, 0))
+    eventually(lambda: admin.get("aimd", "timed", QUIET).get("status"), within=300, every=0.5, what="the operator is through with all that the procedure woke")
     seconds: dict[bool, list[float]] = {False: [], True: []}
     for round_ in range(ROUNDS):
         with stuck(admin, hanging if round_ % 2 else 0, f"{EVERY}s"):
