@@ -35,7 +35,7 @@ def victorialogs(*flags: str, port: int = 0) -> Iterator[str]:
     """The endpoint of a VictoriaLogs with these flags and no line. port: for one that comes back. Raises ComponentFailed, with the end of its log."""
     with tempfile.TemporaryDirectory(prefix="aiqms-logs-") as folder:
         port = port or free_port()
-        with _running(victorialogs_at(port, Path(folder), *flags)):
+        with running(victorialogs_at(port, Path(folder), *flags)):
             yield f"http://{HOST}:{port}"
 
 
@@ -51,7 +51,7 @@ def vlagent(store: str) -> Iterator[str]:
             f"-remoteWrite.tmpDataPath={folder}/queue",
         )
         ready = f"http://{HOST}:{port}/health"
-        with _running(Component(name="vlagent", argv=(*argv, "-loggerLevel=WARN"), folder=Path(folder), ready=lambda: answers(ready))):
+        with running(Component(name="vlagent", argv=(*argv, "-loggerLevel=WARN"), folder=Path(folder), ready=lambda: answers(ready))):
             yield f"http://{HOST}:{port}/insert/jsonline"
 
 
@@ -64,7 +64,7 @@ def loki(limits: Mapping[str, Any], *, compactor: Mapping[str, Any] | None = Non
         Path(folder, "loki.yaml").write_text(json.dumps(_loki(folder, port, limits, compactor or {})))
         argv = (str(program("loki")), f"-config.file={folder}/loki.yaml")
         ready = f"http://{HOST}:{port}/ready"
-        with _running(Component(name="loki", argv=argv, folder=Path(folder), ready=lambda: answers(ready))):
+        with running(Component(name="loki", argv=argv, folder=Path(folder), ready=lambda: answers(ready))):
             yield f"http://{HOST}:{port}"
 
 
@@ -93,13 +93,14 @@ def _loki(folder: str, port: int, limits: Mapping[str, Any], compactor: Mapping[
 
 
 @contextlib.contextmanager
-def _running(component: Component) -> Iterator[None]:
+def running(component: Component) -> Iterator[None]:
+    """Started, ready, and gone at the end: its folder goes with it. Raises ComponentFailed."""
     component.start()
     try:
         component.wait()
         yield
     finally:
-        component.kill()  # its folder goes with it
+        component.kill()
 
 
 def answers(url: str) -> bool:

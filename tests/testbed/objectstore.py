@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.testbed.build import program
-from tests.testbed.logstores import HOST, answers, free_port
+from tests.testbed.logstores import HOST, answers, free_port, running
 from tests.testbed.processes import Component
 
 
@@ -22,7 +22,7 @@ def versitygw(access: str, secret: str) -> Iterator[str]:
         kept = () if _takes_attributes(data) else ("--sidecar", str(metadata))
         argv = (str(program("versitygw")), "--port", f"{HOST}:{port}", "--quiet", "posix", "--versioning-dir", str(versions), *kept, str(data))
         env = {"ROOT_ACCESS_KEY": access, "ROOT_SECRET_KEY": secret}
-        with _running(Component(name="versitygw", argv=argv, folder=Path(folder), env=env, ready=lambda: answers(f"http://{HOST}:{port}/"))):
+        with running(Component(name="versitygw", argv=argv, folder=Path(folder), env=env, ready=lambda: answers(f"http://{HOST}:{port}/"))):
             yield f"http://{HOST}:{port}"
 
 
@@ -39,7 +39,7 @@ def moto(*, lax: bool = False) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="aiqms-s3-") as folder:
         port = free_port()
         argv = (sys.executable, *(("-c", _LAX) if lax else ("-m", "moto.server")), "-H", HOST, "-p", str(port))
-        with _running(Component(name="moto", argv=argv, folder=Path(folder), ready=lambda: answers(f"http://{HOST}:{port}/"))):
+        with running(Component(name="moto", argv=argv, folder=Path(folder), ready=lambda: answers(f"http://{HOST}:{port}/"))):
             yield f"http://{HOST}:{port}"
 
 
@@ -58,13 +58,3 @@ def _takes_attributes(folder: Path) -> bool:
     except (OSError, AttributeError):  # AttributeError: not Linux
         return False
     return True
-
-
-@contextlib.contextmanager
-def _running(component: Component) -> Iterator[None]:
-    component.start()
-    try:
-        component.wait()
-        yield
-    finally:
-        component.kill()  # its folder goes with it
