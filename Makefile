@@ -12,7 +12,7 @@ define CHECK_PYTHON
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "[aiqms] $(PYTHON) is not Python 3.11 or newer: name another, as in make PYTHON=python3.12 test" >&2; exit 1; }
 endef
 
-.PHONY: help demo test test-full test-node bench mutation lint unit e2e env down lock generate build-testbed
+.PHONY: help demo test test-full test-node attacks faults bench mutation lint unit e2e env down lock generate build-testbed
 
 help: ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/; s/\$$\$$/$$/' | expand -t 22
@@ -25,6 +25,12 @@ test: lint ## Check everything: style, types, layers, chart, unit tests, tests o
 
 test-full: lint ## Check everything, also what takes long: 200 seeds of faults, servers that have to be built
 	@$(BIN)/pytest -m "not node"
+
+attacks: $(STAMP) ## Try every attack on the gate, and print what came of each group, and without which policy it gets through
+	@$(BIN)/pytest tests/e2e/test_bypass.py
+
+faults: $(STAMP) ## Break programs and networks at random while people work, by seeds: make faults SEEDS=1-50
+	@$(BIN)/python -m tests.chaos $(or $(SEEDS),1-10)
 
 bench: $(STAMP) ## Measure what it costs, and write docs/performance.md
 	@$(BIN)/python -m bench

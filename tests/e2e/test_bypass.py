@@ -48,8 +48,18 @@ def counted(results: Sequence[Result]) -> str:
     return ", ".join(f"{found[outcome]} {outcome.value}" for outcome in Outcome if found[outcome])
 
 
+def by_group(results: Sequence[Result]) -> Iterator[str]:
+    """A line for each group of attacks, with what came of how many of them."""
+    came = (Outcome.HELD, Outcome.REFUSED, Outcome.FAILED, Outcome.THROUGH)
+    yield f"{'attacks':28}" + "".join(f"{word:>20}" for word in ("tried", *(outcome.value for outcome in came)))
+    for group in dict.fromkeys(result.attempt.group for result in results):
+        found = Counter(result.outcome for result in results if result.attempt.group == group)
+        yield f"{group:28}" + "".join(f"{number:20}" for number in (found.total(), *(found[outcome] for outcome in came)))
+
+
 def test_no_attack_gets_through(stage: Stage, say: Say) -> None:
     results = all_tried(ATTACKS, stage)
+    say("\n  ".join(by_group(results)))
     say(f"{len(results)} attacks in {len({a.group for a in ATTACKS})} groups: {counted(results)}")
     assert of(results, Outcome.THROUGH, Outcome.FAILED) == []
 
