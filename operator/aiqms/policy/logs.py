@@ -42,6 +42,11 @@ class Sample:
     lacking: tuple[tuple[str, tuple[str, ...]], ...] = ()
     unreadable: str = ""
 
+    def alike(self, other: Sample) -> bool:
+        """Whether as many of as many lines lack the same fields, whichever lines these are."""
+        ours, theirs = (sorted(missing for _, missing in sample.lacking) for sample in (self, other))
+        return (self.lines, self.unreadable, ours) == (other.lines, other.unreadable, theirs)
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -91,9 +96,11 @@ class Checked:
     since: datetime | None = None
 
     def answered(self, proof: Proof, ask: Ask, now: datetime) -> Checked:
-        """After an answer."""
+        """After an answer. Of lines that lack the same as before the first ones stay named: else each sample of a stream would be another answer."""
         came = (proof.delivery, now) if proof.delivery else (self.delivery, self.delivered)
-        return Checked(proof, ask, now, *came, since=self.since)
+        before = self.proof.sample if self.proof else None
+        steady = replace(proof, sample=before) if before and proof.sample and before.alike(proof.sample) else proof
+        return Checked(steady, ask, now, *came, since=self.since)
 
     def unanswered(self, trouble: Trouble) -> Checked:
         """After a check that could not be made."""

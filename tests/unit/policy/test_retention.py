@@ -12,7 +12,7 @@ from aiqms.api.conditions import Reason
 from aiqms.api.logging import Protection
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input
-from aiqms.policy.logs import FOREVER, Checked
+from aiqms.policy.logs import FOREVER, Checked, Sample
 from aiqms.policy.retention import span
 from tests.unit.policy.given import after, change, cleared, day, workload
 from tests.unit.policy.sinks import DUTY, STREAM, VL, ask, asking, checked, logged, proof, sample, sent_to
@@ -28,6 +28,8 @@ OF_FIELDS = ask(fields=("request_id", "subject"))
 OF_IMMUTABLE = ask(protection=Protection.IMMUTABLE)
 GONE = "a canary sent to VictoriaLogs v1.51.1 did not come back: it could not be read within 60 s"
 LOST = {"delivery": None, "lost": "it could not be read within 60 s"}
+
+LACKING = ([("subject",), ("request_id",)], [("request_id",), ("subject",)], [("subject",)])  # fields that two lines of a sample lack, in three samples
 
 
 def said(of: Input, at: float = 1.5) -> tuple[str, str, str]:
@@ -288,6 +290,13 @@ class TestInvariant9:
     def test_what_the_canary_took_is_no_change(self) -> None:
         one, two = (checked(proof(delivery=replace(proof().delivery, seconds=s))) for s in (1.0, 2.0))  # type: ignore[type-var]
         assert (one.says(), one.says() != checked(trouble=TROUBLE).says()) == (two.says(), True)
+
+    def test_lines_that_lack_the_same_as_those_before_are_no_change_and_others_are(self) -> None:
+        one, two, three = (Sample(2, tuple((f"line {n}-{i}", fields) for i, fields in enumerate(of))) for n, of in enumerate(LACKING))
+        first = Checked().answered(proof(sample=one), OF_FIELDS, day(1.2))
+        second = first.answered(proof(sample=two), OF_FIELDS, day(1.3))
+        assert (second.says(), second.at) == (first.says(), day(1.3))
+        assert second.answered(proof(sample=three), OF_FIELDS, day(1.4)).proof == proof(sample=three)
 
 
 @pytest.mark.parametrize(
