@@ -19,7 +19,7 @@ OPERATOR_NAMESPACE = "aiqms-system"  # these two as the gate has them; a test co
 WORKLOADS = {"apps": ("deployments", "statefulsets", "daemonsets", "replicasets"), "batch": ("jobs", "cronjobs"), "": ("pods", "replicationcontrollers")}
 WRITE = ("create", "update", "patch", "delete", "deletecollection")
 READ = ("get", "list", "watch")
-_SYSTEM = ("kube-system", "kube-public", "kube-node-lease")  # where Kubernetes binds its own parts, beside the whole cluster
+SYSTEM = ("kube-system", "kube-public", "kube-node-lease")  # where Kubernetes binds its own parts, beside the whole cluster
 ROLES = "approvalroles"
 NOBODYS_ROLE = "aiqms-nobody-holds-this"  # policy authentic asks for it too: whoever holds it holds a wildcard
 _RBAC = "rbac.authorization.k8s.io"
@@ -272,7 +272,7 @@ def own(given: Given) -> bool:
     Nobody reviews these: they carry out what others order, and whoever makes pods in kube-system, to be one of them, is found (host).
     """
     subject, binding = given.subject, given.binding
-    if binding is None or binding.namespace not in ("", *_SYSTEM, OPERATOR_NAMESPACE):
+    if binding is None or binding.namespace not in ("", *SYSTEM, OPERATOR_NAMESPACE):
         return False
     if subject.kind == "ServiceAccount":
         shipped = subject.namespace == "kube-system" and binding.name == f"system:controller:{subject.name}"

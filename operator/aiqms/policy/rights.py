@@ -14,7 +14,7 @@ from aiqms.policy.checks import Facts, Row, row, unless_missing
 from aiqms.policy.facts import AccountRight, Procedure, Reach
 from aiqms.policy.procedures import deciding
 from aiqms.policy.rbac import Given, Subject
-from aiqms.policy.reach import covers, masters
+from aiqms.policy.reach import OPERATOR_NAMESPACE, SYSTEM, covers, masters
 from aiqms.policy.reviews import due, last
 from aiqms.policy.words import moment
 
@@ -75,7 +75,7 @@ def _edits(given: Given) -> str:
 
 
 def rights(facts: Facts) -> list[Row]:
-    """The pods' ServiceAccounts may do what access.rights lists, in their own namespace, and what everybody may: no more."""
+    """The pods' ServiceAccounts may do what access.rights lists, in their own namespace, and what everybody may: no more. What others gave is a warning."""
     return [_rights(facts, p, a) for p, a in _asking(facts) if a.service_account or a.rights]
 
 
@@ -87,8 +87,18 @@ def _rights(facts: Facts, procedure: Procedure, access: Access) -> Row:
     if not beyond:
         passed = Result.PASS, Reason.RIGHTS_LISTED, "the pods' ServiceAccounts may do nothing beyond access.rights"
         return _row(RIGHTS, *unless_missing(facts, passed), procedure)
-    said = f"beyond access.rights, {_some([_may(r) for r in beyond], f'kubectl auth can-i --list --as system:serviceaccount:{facts.given.namespace}:NAME')}"
+    strict = [r for r in beyond if not _of_others(r, facts.given.namespace)]
+    look = f"kubectl auth can-i --list --as system:serviceaccount:{facts.given.namespace}:NAME"
+    said = f"beyond access.rights, {_some([_may(r) for r in strict or beyond], look)}"
+    if not strict:
+        who = "the administrators of that namespace gave it, and nothing here asked for it: have them take it off the binding"
+        return _row(RIGHTS, Result.WARN, Reason.RIGHTS_BEYOND, f"{said}: {who}", procedure)
     return _row(RIGHTS, Result.FAIL, Reason.RIGHTS_BEYOND, f"{said}: take it off the binding, or list the rule with a higher revision", procedure)
+
+
+def _of_others(right: AccountRight, namespace: str) -> bool:
+    """Whether another namespace of people gives it, for itself alone: whoever runs that one could else hold or end a deployment here by a binding."""
+    return right.within not in ("", namespace, OPERATOR_NAMESPACE, *SYSTEM)
 
 
 def listed(right: AccountRight, namespace: str, access: Access) -> bool:

@@ -127,6 +127,20 @@ RIGHTS: dict[str, tuple[Input, Said | None]] = {
         under(asks(rights=[READS]), bound("get pods", everywhere=True)),
         beyond("get pods everywhere (ClusterRoleBinding c0 (ClusterRole r))"),
     ),
+    "what another namespace's administrators gave": (
+        under(asks(serviceAccount="Dedicated"), rbac(others={"shop": [f"{HERE}/scoring -> view"]})),
+        ("Warn", "RightsBeyond",
+         "beyond access.rights, serviceaccount scoring may get, list pods, deployments in namespace shop (RoleBinding shop/b0 (ClusterRole view))"
+         ": the administrators of that namespace gave it, and nothing here asked for it: have them take it off the binding"),
+    ),
+    "that, beside something of one's own": (
+        under(asks(serviceAccount="Dedicated"), rbac(f"{HERE}/scoring -> r", cluster={"r": "get secrets"}, others={"shop": [f"{HERE}/scoring -> view"]})),
+        beyond(f"get secrets in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
+    ),
+    "what was given in the cluster's own namespace": (
+        under(asks(serviceAccount="Dedicated"), rbac(others={"kube-system": [f"{HERE}/scoring -> r"]}, cluster={"r": "get secrets"})),
+        beyond("get secrets in namespace kube-system (RoleBinding kube-system/b0 (ClusterRole r))"),
+    ),
     "every verb": (under(asks(rights=[READS]), bound("* pods")), beyond(f"* pods in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))")),
     "every verb, where that is listed": (under(asks(rights=[READS | {"verbs": ["*"]}]), bound("* pods")), NO_MORE),
     "another group": (
