@@ -49,7 +49,7 @@ def role_for(case: Case, decided: Decision) -> str:
     Raises NotDone where there is none, BadParameter where nobody can tell which of several counts.
     """
     part = _PARTS.get(decided)
-    named = case.authority(part) if part else [p.role for p in case.places]
+    named = cases.resuming(case) if decided is Decision.RESUME else case.authority(part) if part else [p.role for p in case.places]
     if named is None:
         stopping = case.rights.of(cases.stopping(case), decided) if decided is Decision.RESUME else []
         return stopping[0] if stopping else only(case, _by_own_rights(case, decided), decided)

@@ -133,6 +133,12 @@ def stopping(case: Case) -> list[str]:
     return list(dict.fromkeys(r["spec"]["role"] for r in stops(case)))
 
 
+def resuming(case: Case) -> list[str] | None:
+    """The roles that can lift its Stops: in which it was stopped, should their procedure apply no more, and those that procedures name. None: not known."""
+    named = case.authority("stop")
+    return None if named is None else list(dict.fromkeys([*stopping(case), *named]))
+
+
 def unreviewed(case: Case) -> list[Json]:
     """Emergencies of the deployment that were allowed and that nobody reviewed, newest first."""
     return unreviewed_of(case.records)

@@ -59,7 +59,7 @@ def gather(connection: Connection, name: str) -> Facts:
     if case.deployment is None:
         pods = reading.labelled(connection, name)
         return Facts(connection.namespace, name, None, governed, registered=reading.registered(connection), pods=pods, me=case.me, records=case.records)
-    stop_roles = case.authority("stop")
+    stop_roles = cases.resuming(case)
     bindings = bindings_in(connection)
     return Facts(
         namespace=connection.namespace,
@@ -97,7 +97,7 @@ def asked(case: Case) -> Iterator[Asked]:
     if "Rejected" in reasons:
         yield from ((r, Decision.WITHDRAW) for r in roles)
     if "Stopped" in reasons:
-        yield from ((r, Decision.RESUME) for r in case.authority("stop") or [])
+        yield from ((r, Decision.RESUME) for r in cases.resuming(case) or [])
     if reasons & {"AccessReviewDue", "AccessChanged"}:
         yield from ((r, Decision.REVIEW_ACCESS) for roles in _reviewers(case).values() for r in roles)
 

@@ -154,7 +154,7 @@ def resumptions(case: Case) -> Iterator[Task]:
 
 def _resumers(case: Case) -> list[str]:
     """Where procedures may not be read, the roles in which it was stopped are known to be able to."""
-    named = case.authority("stop")
+    named = cases.resuming(case)
     return case.rights.of(named if named is not None else cases.stopping(case), Decision.RESUME)
 
 

@@ -193,6 +193,12 @@ class TestAuthority:
         found = case("carol", "incident-commander", state=status(procedures=[]), procedures=RULES)
         assert authority.role_for(found, Decision.STOP) == "incident-commander"
 
+    def test_to_resume_is_also_that_in_which_it_was_stopped_should_its_procedure_apply_no_more(self) -> None:
+        stop = record("s1", "Stop", "dave", "clown")
+        assert authority.role_for(case("carol", "clown", records=[stop]), Decision.RESUME) == "clown"
+        with pytest.raises(NotDone, match="it takes clown or incident-commander, and you"):
+            authority.role_for(case("carol", "risk-manager", records=[stop]), Decision.RESUME)
+
     def test_of_a_procedure_that_does_not_apply_is_none(self) -> None:
         other = {PROCEDURE: {}, "other": {"stop": {"roles": ["incident-commander"]}}}
         with pytest.raises(NotDone, match="no procedure names a role under stop"):
