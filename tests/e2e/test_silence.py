@@ -90,7 +90,7 @@ def many(request: pytest.FixtureRequest, cluster: Cluster, installed: Operator) 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(_register, places))
         list(pool.map(_approve, places))
-    eventually(lambda: _all_approved(admin, names), within=300, every=0.5, what=f"{count} deployments are approved")
+    eventually(lambda: _all_approved(admin, names), within=600, every=0.5, what=f"{count} deployments are approved")
     yield names
     for name in names:
         admin.delete("namespaces", name)
@@ -107,7 +107,7 @@ def _approve(place: Place) -> None:
         status = place.status
         return str(status["subject"]["fingerprint"]) if place.ready() == ("False", "ApprovalMissing") else ""
 
-    found = eventually(subject, within=120, every=0.2, what=f"{place.name} waits for an approval", ignoring=(KeyError,))
+    found = eventually(subject, within=600, every=0.2, what=f"{place.name} waits for an approval", ignoring=(KeyError,))
     place.by("alice").create(record(found, deployment=place.name), namespace=place.namespace)
 
 
