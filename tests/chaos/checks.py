@@ -200,8 +200,7 @@ class Checks:
         self.world.tell(f"settled after {time.monotonic() - began:.2f} s")
 
     def _settled(self) -> bool:
-        for each in self.world.stage.replicas:
-            each.keep()
+        self.world.stage.keep()
         self.never()
         assert any(each.leads for each in self.world.stage.replicas), "no replica leads"
         for name in self.world.model.deployments:

@@ -97,6 +97,7 @@ def run(stage: Stage, seed: int, steps: int = STEPS) -> Story:
 @contextmanager
 def _running(stage: Stage, seed: int, story: Story) -> Iterator[Run]:
     admin = stage.cluster.api("admin")
+    stage.keep()
     namespace = insist(stage, lambda: govern(stage.cluster, f"chaos-{seed}-{secrets.token_hex(2)}"))
     outside = f"{namespace}-free"
     insist(stage, lambda: admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": outside}}))

@@ -76,6 +76,11 @@ class Stage:
         """Whether the API server started a short while ago."""
         return time.monotonic() < self.warm_at
 
+    def keep(self) -> None:
+        """Start again what ended, as kubelets do: an operator whose Lease is over while the API server is away ends by itself."""
+        for each in self.replicas:
+            each.keep()
+
     def api_server_started(self) -> None:
         """It will refuse some things for a while, for want of knowledge."""
         self.warm_at = time.monotonic() + WARM
