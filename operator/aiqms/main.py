@@ -15,7 +15,6 @@ from aiohttp import web
 from prometheus_client import generate_latest
 
 from aiqms import logs, metrics, settings
-from aiqms.api.clearance import ClearanceSpec
 from aiqms.api.crds import PROCEDURE
 from aiqms.api.values import API_VERSION
 from aiqms.cluster.caches import Caches, caches, reflectors
@@ -111,7 +110,7 @@ class Operator:
 
     def _epoch(self, succession: Succession) -> int:
         """The highest seen; one more where the leader before may still be writing, which its writes then cannot any more."""
-        seen = [c.spec.epoch for ns in self.caches.clearances.namespaces() for _, c in self.caches.clearances.within(ns) if isinstance(c.spec, ClearanceSpec)]
+        seen = [c.epoch for ns in self.caches.clearances.namespaces() for _, c in self.caches.clearances.within(ns)]
         return max(seen, default=0) + (succession is Succession.UNCLEAN)
 
     async def _work(self, epoch: int) -> None:

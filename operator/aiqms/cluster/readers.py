@@ -1,4 +1,8 @@
-"""What is kept of each kind that the operator watches: small values, read once per version of the object."""
+"""What is kept of each kind that the operator watches: small values.
+
+Of the many kinds most is kept as JSON, for as objects it takes five times the memory, and read when it is asked for. What was read lies in the value until
+its store sheds it (`Store.shed`). Two texts are compared to tell whether anything changed: the API server writes the keys of a value in one order always.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json, to_json
 
 from aiqms.api.clearance import ClearanceSpec
 from aiqms.api.deployment import DeploymentSpec, DeploymentStatus
@@ -55,24 +60,29 @@ class NamespaceSeen:
 
 @dataclass(frozen=True)
 class DeploymentSeen:
-    """An AIModelDeployment. text: its status as it lies in the API server, as JSON, for as objects it takes five times the memory.
+    """An AIModelDeployment. asked, said: its spec and its status, as JSON.
 
     editors: who changed its spec since it was approved, as admission noted; none where it noted nothing.
     """
 
     uid: str
     generation: int
-    spec: DeploymentSpec | Broken
-    text: str
+    asked: bytes
+    said: bytes
     editors: tuple[str, ...] = ()
+
+    @cached_property
+    def spec(self) -> DeploymentSpec | Broken:
+        """What its owner asks for."""
+        return parsed(DeploymentSpec, from_json(self.asked), "spec")
 
     @property
     def stored(self) -> Json:
         """Its status as it lies in the API server."""
-        found: Json = json.loads(self.text)
+        found: Json = from_json(self.said)
         return found
 
-    @property
+    @cached_property
     def status(self) -> DeploymentStatus:
         """The stored status, or an empty one where it cannot be read: it is only ever compared with."""
         read = parsed(DeploymentStatus, self.stored, "status")
@@ -81,22 +91,48 @@ class DeploymentSeen:
 
 @dataclass(frozen=True)
 class RecordSeen:
-    """An ApprovalRecord; Broken where it cannot be read, which counts for nothing and says so."""
+    """An ApprovalRecord. asked, said: its spec and its status, as JSON. marked: it bears the label of a standing Stop."""
 
+    name: str
     deployment: str
-    record: Record | Broken
-    stored: Json
+    created: str
+    marked: bool
+    asked: bytes
+    said: bytes
+
+    @cached_property
+    def record(self) -> Record | Broken:
+        """Broken where it cannot be read, which counts for nothing and says so."""
+        spec, status = parsed(RecordSpec, from_json(self.asked), "spec"), parsed(RecordStatus, self.stored, "status")
+        before = None if isinstance(status, Broken) else status
+        return spec if isinstance(spec, Broken) else Record(self.name, moment(self.created), spec, before, self.marked)
+
+    @property
+    def stored(self) -> Json:
+        """Its status as it lies in the API server."""
+        found: Json = from_json(self.said)
+        return found
 
 
 @dataclass(frozen=True)
 class ClearanceSeen:
-    """A Clearance. version: its resourceVersion; created: younger pods are swept; size: as JSON, in bytes."""
+    """A Clearance. version: its resourceVersion; created: younger pods are swept; epoch: of the leader that wrote it; text: its spec, as JSON."""
 
     uid: str
     version: str
     created: datetime
-    spec: ClearanceSpec | Broken
-    size: int
+    epoch: int
+    text: bytes
+
+    @cached_property
+    def spec(self) -> ClearanceSpec | Broken:
+        """What admission reads."""
+        return parsed(ClearanceSpec, from_json(self.text), "spec")
+
+    @property
+    def size(self) -> int:
+        """As JSON, in bytes."""
+        return len(self.text)
 
 
 @dataclass(frozen=True)
@@ -144,7 +180,7 @@ class WorkloadSeen:
 
     kind: str
     name: str
-    text: str
+    text: bytes
     uid: str
     owner: Owner | None
     update: str
@@ -153,7 +189,7 @@ class WorkloadSeen:
     @property
     def raw(self) -> Json:
         """As stored, but for what does not shape its pods."""
-        found: Json = json.loads(self.text)
+        found: Json = from_json(self.text)
         return found
 
     @cached_property
@@ -171,7 +207,7 @@ class WorkloadSeen:
 class PodSeen:
     """A pod that bears the deployment label. held: it has the gate; stamped: with a subject, by admission or a release; ended: it will not run again.
 
-    scheduled: when it got its node, None while it has none.
+    scheduled: when it got its node, None while it has none. text: what it is, as JSON.
     addresses: its own in the cluster's network, none where it has its node's.
     """
 
@@ -184,8 +220,14 @@ class PodSeen:
     scheduled: datetime | None
     owner: Owner | None
     revision: str
-    shape: Shape
+    text: bytes
+    rules: Rules
     addresses: tuple[str, ...] = ()
+
+    @cached_property
+    def shape(self) -> Shape:
+        """Of this pod."""
+        return Shape(from_json(self.text), self.rules)
 
     @cached_property
     def uses(self) -> Uses:
@@ -213,7 +255,7 @@ def deployment(raw: Json) -> DeploymentSeen:
     metadata = raw["metadata"]
     noted: str | None = (metadata.get("annotations") or {}).get(EDITORS)
     editors = () if noted is None else tuple(noted.split("\n"))
-    return DeploymentSeen(metadata["uid"], metadata["generation"], parsed(DeploymentSpec, raw["spec"], "spec"), json.dumps(raw.get("status") or {}), editors)
+    return DeploymentSeen(metadata["uid"], metadata["generation"], to_json(raw["spec"]), to_json(raw.get("status") or {}), editors)
 
 
 def procedure(raw: Json) -> Procedure | Broken:
@@ -224,19 +266,21 @@ def procedure(raw: Json) -> Procedure | Broken:
 
 def record(raw: Json) -> RecordSeen:
     """Of an ApprovalRecord."""
-    spec, stored = parsed(RecordSpec, raw["spec"], "spec"), raw.get("status") or {}
-    status = parsed(RecordStatus, stored, "status")
-    before = None if isinstance(status, Broken) else status
-    marked = DECISION in (raw["metadata"].get("labels") or {})
-    made = spec if isinstance(spec, Broken) else Record(raw["metadata"]["name"], moment(raw["metadata"]["creationTimestamp"]), spec, before, marked)
-    return RecordSeen(str(raw["spec"].get("deployment", "")), made, stored)
+    metadata, spec = raw["metadata"], raw["spec"]
+    return RecordSeen(
+        name=metadata["name"],
+        deployment=str(spec.get("deployment", "")),
+        created=metadata["creationTimestamp"],
+        marked=DECISION in (metadata.get("labels") or {}),
+        asked=to_json(spec),
+        said=to_json(raw.get("status") or {}),
+    )
 
 
 def clearance(raw: Json) -> ClearanceSeen:
     """Of a Clearance."""
-    metadata = raw["metadata"]
-    spec = parsed(ClearanceSpec, raw["spec"], "spec")
-    return ClearanceSeen(metadata["uid"], metadata["resourceVersion"], moment(metadata["creationTimestamp"]), spec, len(json.dumps(raw["spec"])))
+    metadata, spec = raw["metadata"], raw["spec"]
+    return ClearanceSeen(metadata["uid"], metadata["resourceVersion"], moment(metadata["creationTimestamp"]), spec.get("epoch") or 0, to_json(spec))
 
 
 def workload(raw: Json, rules: Rules) -> WorkloadSeen:
@@ -244,7 +288,7 @@ def workload(raw: Json, rules: Rules) -> WorkloadSeen:
     metadata = raw["metadata"]
     kept = {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": {"name": metadata["name"]}, "spec": _shaping(raw)}
     return WorkloadSeen(
-        raw["kind"], metadata["name"], json.dumps(kept), metadata["uid"], _owner(metadata), (raw.get("status") or {}).get("updateRevision", ""), rules
+        raw["kind"], metadata["name"], to_json(kept), metadata["uid"], _owner(metadata), (raw.get("status") or {}).get("updateRevision", ""), rules
     )
 
 
@@ -268,7 +312,8 @@ def pod(raw: Json, rules: Rules) -> PodSeen:
         scheduled=next((moment(c["lastTransitionTime"]) for c in scheduled if c.get("lastTransitionTime")), None),
         owner=_owner(metadata),
         revision=labels.get(REVISION, ""),
-        shape=Shape({"metadata": {k: metadata[k] for k in ("name", "labels", "annotations", "ownerReferences") if k in metadata}, "spec": spec}, rules),
+        text=to_json({"metadata": {k: metadata[k] for k in ("name", "labels", "annotations", "ownerReferences") if k in metadata}, "spec": spec}),
+        rules=rules,
         addresses=() if spec.get("hostNetwork") else tuple(a["ip"] for a in (raw.get("status") or {}).get("podIPs") or []),
     )
 
