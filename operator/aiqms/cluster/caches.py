@@ -55,6 +55,12 @@ class Caches:
         ours = {ns for ns in self.network_policies.namespaces() if any(p.ours for _, p in self.network_policies.within(ns))}
         return governed | ours | set(self.deployments.namespaces()) | set(self.clearances.namespaces()) | set(self.records.namespaces())
 
+    def shed(self, namespace: str) -> None:
+        """What was read of the texts of a namespace's objects goes, until it is asked for again."""
+        stores: list[Store[Any]] = [self.deployments, self.records, self.clearances, self.pods, *self.workloads.values()]
+        for store in stores:
+            store.shed(namespace)
+
     def chain(self, namespace: str, pod: PodSeen) -> Iterator[WorkloadSeen]:
         """The pod's controllers from the nearest up, followed by uid as far as they are of a known kind."""
         owner = pod.owner

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from aiqms.api.values import Json
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 Key = tuple[str, str]  # namespace (empty for cluster-wide kinds) and name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Held(Generic[T]):
     """One object as it is kept: version is its resourceVersion, which the API server lets compare (Kubernetes 1.35)."""
 
@@ -80,6 +80,13 @@ class Store(Generic[T]):
         if before and before.uid == uid:
             del self._objects[key[0]][key[1]]
             self._changed(*key)
+
+    def shed(self, namespace: str) -> None:
+        """What was read of the texts of a namespace's values goes, until it is asked for again: they are replaced by equal ones of which nothing was read."""
+        objects = self._objects.get(namespace, {})
+        for name, held in objects.items():
+            value: Any = held.value
+            objects[name] = replace(held, value=replace(value))
 
     def keep_only(self, listed: Container[Key]) -> None:
         """A whole list was put: what it lacks is gone."""

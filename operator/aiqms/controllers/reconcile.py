@@ -38,7 +38,10 @@ class Reconciler:
     applier: Applier
     networks: Networks
     logs: Logs
-    remembered: Remembered = field(default_factory=Remembered)
+    remembered: Remembered = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.remembered = Remembered(self.caches.shed)
 
     async def work(self) -> None:
         """One worker: until cancelled, or until another leader has taken over, or may have (raises Deposed, NotLeading)."""

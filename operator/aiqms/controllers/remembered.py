@@ -1,23 +1,27 @@
-"""What was decided last, for as long as it would be decided again: in a namespace of many deployments an event concerns one, and looks at all."""
+"""What was decided last, for as long as it would be decided again: in a namespace of many deployments an event concerns one, and looks at all.
+
+Of the namespaces looked at last; of others neither that nor what was read of their objects is kept, for of ten thousand deployments nearly all are idle.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Decision, Input
 
-_NAMESPACES = 8  # of which decisions are kept: those in which people and controllers are at work
+_NAMESPACES = 8  # in which people and controllers are at work
 
 Decided = tuple[Input, Decision]
 
 
 @dataclass
 class Remembered:
-    """By namespace, the one looked at last at the end."""
+    """By namespace, the one looked at last at the end. forgotten: told each that is looked at no more."""
 
+    forgotten: Callable[[str], None] = lambda _: None
     namespaces: dict[str, dict[str, Decided]] = field(default_factory=dict)
 
     def decide(self, namespace: str, name: str, given: Input, now: datetime) -> Decision:
@@ -31,7 +35,9 @@ class Remembered:
         known = self.namespaces.pop(namespace, {})
         self.namespaces[namespace] = {name: one for name, one in known.items() if name in names}
         if len(self.namespaces) > _NAMESPACES:
-            del self.namespaces[next(iter(self.namespaces))]
+            longest_ago = next(iter(self.namespaces))
+            del self.namespaces[longest_ago]
+            self.forgotten(longest_ago)
 
 
 def _standing(known: Decided | None, given: Input, now: datetime) -> Decided | None:

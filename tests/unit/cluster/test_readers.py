@@ -91,6 +91,18 @@ def test_a_record_is_read_from_its_text() -> None:
     assert (found.deployment, found.stored) == ("scoring", RECORD["status"])
 
 
+def test_what_was_read_is_kept_until_it_is_shed() -> None:
+    store = Store(record, lambda *_: None)
+    store.put(RECORD)
+    seen = store.get("lending", "scoring")
+    assert seen is not None
+    assert seen.record is seen.record
+    store.shed("lending")
+    anew = store.get("lending", "scoring")
+    assert anew is not None
+    assert (anew == seen, anew.record == seen.record, anew.record is seen.record) == (True, True, False)
+
+
 def test_a_record_that_cannot_be_read_says_which_field() -> None:
     found = record(RECORD | {"spec": SAYS | {"decision": "Frobnicate"}})
     assert found.deployment == "scoring"

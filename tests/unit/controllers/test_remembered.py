@@ -32,9 +32,11 @@ def test_from_its_wake_up_on_it_is_decided_anew() -> None:
 
 
 def test_what_is_not_registered_any_more_is_forgotten_and_so_is_the_namespace_looked_at_longest_ago() -> None:
-    of = Remembered()
+    forgotten: list[str] = []
+    of = Remembered(forgotten.append)
     for n in range(9):
         of.decide(f"ns-{n}", "scoring", APPROVED, day(1))
         of.keep(f"ns-{n}", {"scoring"})
     of.keep("ns-8", ())
     assert (list(of.namespaces), of.namespaces["ns-8"]) == ([f"ns-{n}" for n in range(1, 9)], {})
+    assert forgotten == ["ns-0"]
