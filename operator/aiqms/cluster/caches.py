@@ -27,6 +27,7 @@ INPUTS = (
     ("resource.k8s.io/v1", "resourceclaims", "ResourceClaim"),
     ("resource.k8s.io/v1", "resourceclaimtemplates", "ResourceClaimTemplate"),
 )
+CLEARANCES = 10  # in a page, of 1 MiB each at most
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def reflectors(client: Client, of: Caches) -> list[Reflector]:
     return [
         all_of(of.deployments, API_VERSION, DEPLOYMENT.plural, DEPLOYMENT.kind),
         all_of(of.records, API_VERSION, RECORD.plural, RECORD.kind),
-        all_of(of.clearances, API_VERSION, CLEARANCE.plural, CLEARANCE.kind),
+        all_of(of.clearances, API_VERSION, CLEARANCE.plural, CLEARANCE.kind, page=CLEARANCES),
         all_of(of.pods, "v1", "pods", "Pod", params={"labelSelector": LABEL}),
         *(all_of(of.workloads[k.kind], k.api_version, k.plural, k.kind) for k in KINDS if k.kind != "Pod"),
         all_of(of.network_policies, NETWORKING, "networkpolicies", "NetworkPolicy"),

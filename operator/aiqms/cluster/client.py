@@ -23,7 +23,7 @@ STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
 _QUIET = aiohttp.ClientTimeout(sock_connect=10, sock_read=150)  # seconds; bookmarks come about once a minute, so a longer silence is a dead connection
 _TOTAL = aiohttp.ClientTimeout(total=30)
-_PAGE = 500
+PAGE = 250  # objects
 
 
 class ApiError(Exception):
@@ -111,9 +111,9 @@ class Client:
         """A consistent list in pages: each with `items` and `metadata.resourceVersion` of the whole list."""
         more = ""
         while True:
-            page = await self._json("GET", at, {"limit": str(_PAGE)} | params | ({"continue": more} if more else {}), accept=accept)
-            yield page
+            page = await self._json("GET", at, {"limit": str(PAGE)} | params | ({"continue": more} if more else {}), accept=accept)
             more = page["metadata"].get("continue", "")
+            yield page
             if not more:
                 return
 

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from aiqms.api.values import Json
-from aiqms.cluster.client import METADATA, METADATA_LIST, ApiError, Client
+from aiqms.cluster.client import METADATA, METADATA_LIST, PAGE, ApiError, Client
 from aiqms.cluster.store import Key, Store, key_of
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ _ABSENT_SECONDS = 30.0  # between looks for a kind that the API server does not 
 class Reflector:
     """at: the collection's path; params: server-side selectors; api_version and kind: filled in, for list items lack them; partial: metadata only.
 
+    page: objects listed at once.
+
     synced: there was a list; current: and no error since.
     optional: where the API server does not know the kind (404), there is nothing of it, until it does: looked for again within a minute.
     """
@@ -36,6 +38,7 @@ class Reflector:
     kind: str
     params: dict[str, str] = field(default_factory=dict)
     partial: bool = False
+    page: int = PAGE
     optional: bool = False
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     current: asyncio.Event = field(default_factory=asyncio.Event)
@@ -62,11 +65,13 @@ class Reflector:
         """Page by page, so that no more than one lies in memory as the API server sent it."""
         listed: set[Key] = set()
         version = ""
-        async for page in self.client.pages(self.at, accept=METADATA_LIST if self.partial else "application/json", **self.params):
+        accept = METADATA_LIST if self.partial else "application/json"
+        async for page in self.client.pages(self.at, accept=accept, limit=str(self.page), **self.params):
             for item in page.get("items") or []:
                 self.store.put(self._named(item))
                 listed.add(key_of(item))
             version = page["metadata"]["resourceVersion"]
+            page.clear()  # before the next one comes
         self.store.keep_only(listed)
         self._complete()
         return version
