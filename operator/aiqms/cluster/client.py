@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
+from pydantic_core import from_json
 
 from aiqms.api.values import Json
 
@@ -131,7 +132,7 @@ class Client:
     ) -> Json:
         limit = _TOTAL if method == "GET" else self._write_limit()
         async with self._response(method, at, params, body, content=content, accept=accept, limit=limit) as response:
-            answer: Json = json.loads(await response.read())
+            answer: Json = from_json(await response.read())
             return answer
 
     def _write_limit(self) -> aiohttp.ClientTimeout:
