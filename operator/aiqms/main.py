@@ -33,6 +33,7 @@ from aiqms.controllers.reconcile import Reconciler
 
 log = logging.getLogger("aiqms")
 _PATIENCE = (1, 1, 2, 3, *[5] * 100)  # seconds between kopf's tries of one request; after the last it gives up, and the process with it
+_THRESHOLDS = (200_000, 10, 10)  # objects more than before at which cycles are looked for: one namespace of many deployments makes more than the usual 700
 LEASE = ACCOUNT = "aiqms-operator"
 
 
@@ -95,6 +96,7 @@ class Operator:
         for census in self.censuses:
             await census.complete()
         gc.freeze()
+        gc.set_threshold(*_THRESHOLDS)
         gc.enable()
         self.synced.set()
         log.info("caches complete", extra={"namespaces": len(self.caches.concerned())})
