@@ -20,8 +20,9 @@ from aiqms.gate.difference import differences
 from aiqms.gate.normal import inputs, template
 from aiqms.gate.rules import DEFAULTS, OPERATOR_NAMESPACE, Rules
 from aiqms.gate.workload import BY_KIND, pod_of
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import ABSENT, WorkloadFacts
-from aiqms.policy.subject import digest, subject
+from aiqms.policy.subject import subject
 
 _ALL = 1_000  # lines of a difference: whoever decides sees every one
 _GATE = (("AIQMS_PLAIN_RESOURCES", "plain_resources"), ("AIQMS_PUBLISHED_CONFIGMAPS", "published_config_maps"))

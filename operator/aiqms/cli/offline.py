@@ -20,9 +20,10 @@ from aiqms.gate.defaults import defaulted
 from aiqms.gate.normal import inputs, template
 from aiqms.gate.rules import DEFAULTS, LABEL, Rules
 from aiqms.gate.workload import pod_of
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import ABSENT, Procedure, WorkloadFacts
 from aiqms.policy.procedures import applies
-from aiqms.policy.subject import Subject, digest, subject
+from aiqms.policy.subject import Subject, subject
 
 RESOURCES = {"configmaps": "ConfigMap", "resourceclaims": "ResourceClaim", "resourceclaimtemplates": "ResourceClaimTemplate"}
 MALFORMED = (AttributeError, KeyError, TypeError)  # what reading a pod template of another form than Kubernetes' ends in

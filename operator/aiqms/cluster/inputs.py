@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from aiqms.api.values import Json
 from aiqms.cluster.caches import INPUTS, Caches
 from aiqms.cluster.client import ApiError, Client, path
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import ABSENT
-from aiqms.policy.subject import digest
 
 _API = {plural: api_version for api_version, plural, _ in INPUTS}
 _NOT_CONTENT = ("apiVersion", "kind", "metadata", "status")  # as policy `frozen` has it

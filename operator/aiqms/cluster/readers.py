@@ -6,7 +6,6 @@ its store sheds it (`Store.shed`). Two texts are compared to tell whether anythi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,10 +24,10 @@ from aiqms.cluster.client import MANAGER
 from aiqms.gate.normal import inputs, template
 from aiqms.gate.rules import DECISION, EDITORS, GATE, GOVERNED, LABEL, SUBJECT, Rules
 from aiqms.gate.workload import pod_of
+from aiqms.policy.digests import canonical, hashed
 from aiqms.policy.facts import Broken, Procedure, Record
 from aiqms.policy.network import MANAGED
 from aiqms.policy.networks import Stored
-from aiqms.policy.subject import digest
 from aiqms.policy.surroundings import Uses, uses
 
 M = TypeVar("M", bound=BaseModel)
@@ -147,15 +146,21 @@ class Shape:
         """The pod's normal form."""
         return template(self.pod, self.rules)
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Of the normal form."""
-        return digest(self.template)
+        return self._written[0]
 
-    @cached_property
+    @property
     def size(self) -> int:
         """Of the normal form as JSON, in bytes."""
-        return len(json.dumps(self.template))
+        return self._written[1]
+
+    @cached_property
+    def _written(self) -> tuple[str, int]:
+        """Digest and size."""
+        text = canonical(self.template)
+        return hashed(text), len(text)
 
     @cached_property
     def reads(self) -> list[str]:
@@ -200,7 +205,7 @@ class WorkloadSeen:
     @cached_property
     def uses(self) -> Uses:
         """Of the pods that its controller makes."""
-        return uses(self.shape.pod, self.raw["spec"].get("volumeClaimTemplates") or [])
+        return uses(self.shape.pod, self.raw["spec"].get("volumeClaimTemplates") or [] if self.kind == "StatefulSet" else [])
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from aiqms.api.deployment import RiskClass
 from aiqms.api.procedure import LapseAction, OnChange, SecretInputs
 from aiqms.api.values import FOREVER, Json, later
 from aiqms.policy.approvals import Records, rejections, valid_until
+from aiqms.policy.digests import digest
 from aiqms.policy.emergency import BreakGlass
 from aiqms.policy.facts import Input, PodFacts, WorkloadFacts
-from aiqms.policy.subject import Subject, digest
+from aiqms.policy.subject import Subject
 
 Glass = Mapping[str, Sequence[BreakGlass]]  # the Emergencies that count, by procedure
 _NONE: Glass = {}

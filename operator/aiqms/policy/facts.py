@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import cached_property
 
 from aiqms.api.clearance import Entry, Orphan
 from aiqms.api.deployment import DeploymentSpec, DeploymentStatus, Workload
-from aiqms.api.procedure import ProcedureSpec
+from aiqms.api.procedure import JUDGED, ProcedureSpec
 from aiqms.api.record import Decision as What
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
+from aiqms.policy.digests import digest
 from aiqms.policy.logs import Checked
 from aiqms.policy.networks import Network
 from aiqms.policy.rbac import Given, Rule, Subject
@@ -34,6 +36,12 @@ class Procedure:
 
     name: str
     spec: ProcedureSpec
+
+    @cached_property
+    def parts(self) -> Mapping[str, str]:
+        """A short digest of each judged field, for what a new revision changes: worked out once for all deployments."""
+        spec = self.spec.dump()
+        return {name: digest(spec[name]).removeprefix("sha256:")[:12] for name in JUDGED if name in spec}
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from aiqms.api.record import Decision
 from aiqms.api.values import GROUP
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import AccountRight, Procedure, Reach
 from aiqms.policy.procedures import deciding
 from aiqms.policy.rbac import ANY, CLUSTER, EVERYBODY, HERE, MASTERS, Ask, Binding, Given, Rbac, Role, Rule, Subject, groups_of, subjects_who
-from aiqms.policy.subject import digest
 
 OPERATOR_NAMESPACE = "aiqms-system"  # these two as the gate has them; a test compares
 WORKLOADS = {"apps": ("deployments", "statefulsets", "daemonsets", "replicasets"), "batch": ("jobs", "cronjobs"), "": ("pods", "replicationcontrollers")}

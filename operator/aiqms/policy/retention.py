@@ -17,9 +17,9 @@ from aiqms.api.values import duration, later
 from aiqms.policy import logs, sinks
 from aiqms.policy.checks import Facts, Row, row
 from aiqms.policy.clearing import is_live
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import Broken, Input, Procedure
 from aiqms.policy.logs import Checked, Proof
-from aiqms.policy.subject import digest
 from aiqms.policy.words import moment, some
 
 FAMILY = "logging/"

@@ -9,10 +9,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from aiqms.api.logging import RegisteredStream, Stream
 from aiqms.api.values import duration
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import Broken, Input, Procedure
 from aiqms.policy.logs import Ask, Proof
 from aiqms.policy.patterns import matches
-from aiqms.policy.subject import digest
 
 _PORTS = {"http": 80, "https": 443}
 

@@ -36,7 +36,7 @@ from aiqms.policy.facts import Input, Procedure, Told
 from aiqms.policy.networks import policy_name
 from aiqms.policy.rights import SEPARATION
 from aiqms.policy.storage import reads
-from aiqms.policy.subject import changed, digest
+from aiqms.policy.subject import changed
 from aiqms.policy.words import moment, plural, short
 
 LISTED = 512  # rows that a status can hold
@@ -112,13 +112,11 @@ def _unread(given: Input) -> list[ProcedureSeen]:
 
 
 def _seen(procedure: Procedure) -> ProcedureSeen:
-    spec = procedure.spec.dump()
-    parts = {name: digest(spec[name]).removeprefix("sha256:")[:12] for name in JUDGED if name in spec}
     return ProcedureSeen(
         name=procedure.name,
         revision=procedure.spec.revision,
         enforcement=procedure.spec.enforcement,
-        parts=parts,
+        parts=dict(procedure.parts),
         stop_roles=procedure.spec.stop.roles if procedure.spec.stop else [],
         emergency_roles=procedure.spec.emergency.roles if procedure.spec.emergency else [],
     )

@@ -15,8 +15,9 @@ from aiqms.api.record import RecordSpec
 from aiqms.api.values import Json
 from aiqms.policy.clearing import is_live
 from aiqms.policy.decide import decide
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import Broken, Decision, Input, PodFacts, Procedure, Record, WorkloadFacts
-from aiqms.policy.subject import digest, subject
+from aiqms.policy.subject import subject
 
 START = datetime(2027, 1, 1, tzinfo=UTC)
 HEX = {letter: "sha256:" + letter * 64 for letter in "0123456789abcdef"}

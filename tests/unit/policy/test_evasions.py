@@ -14,7 +14,7 @@ from aiqms.gate.normal import template
 from aiqms.gate.rules import DEFAULTS
 from aiqms.policy.binding import MODEL, Tie, tie
 from aiqms.policy.decide import decide
-from aiqms.policy.subject import digest
+from aiqms.policy.digests import digest
 from tests.unit.policy.given import HEX, approve, cleared, controls, day, given, procedure, spec, workload
 
 URIS = ["https://*.bank.example/models/*", "https://registry.bank.example/*"]

@@ -13,12 +13,12 @@ from aiqms.api.values import Json
 from aiqms.gate import rules
 from aiqms.policy import older
 from aiqms.policy.decide import decide
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import AccountRight, Input, Procedure, Reach, WorkloadFacts
 from aiqms.policy.networks import Contest, Failing, Network, Outcome
 from aiqms.policy.rbac import Given as Holds
 from aiqms.policy.rbac import Rule, Subject
 from aiqms.policy.reach import EDIT_WORKLOAD
-from aiqms.policy.subject import digest
 from aiqms.policy.surroundings import Leading, Surroundings, Uses
 from tests.unit.policy.given import HEX, after, approve, change, cleared, controls, day, given, pod, procedure, spec, template, workload
 from tests.unit.policy.networks import LABELS, REGISTERED, in_place, probed, stored

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from aiqms.api.deployment import DeploymentSpec
 from aiqms.policy.decide import decide
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import ABSENT, Broken, Input
-from aiqms.policy.subject import digest, subject
+from aiqms.policy.subject import subject
 from tests.unit.policy.given import HEX, after, approve, change, day, fingerprint, given, procedure, spec, workload
 
 Json = dict[str, Any]

@@ -12,8 +12,8 @@ from aiqms.api.values import Json
 from aiqms.gate.normal import template
 from aiqms.gate.rules import DEFAULTS
 from aiqms.policy.decide import decide
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import Input, Origin, Procedure, PullSecrets, WorkloadFacts
-from aiqms.policy.subject import digest
 from tests.unit.policy.given import HEX, MODEL, after, approve, change, cleared, controls, day, given, pod, procedure, ready, spec, workload
 
 THIS, OTHER = HEX["1"], HEX["2"]

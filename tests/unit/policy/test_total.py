@@ -21,12 +21,12 @@ from aiqms.api.record import Decision as What
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
 from aiqms.policy.decide import decide, deregistered
+from aiqms.policy.digests import digest
 from aiqms.policy.facts import AccountRight, Broken, Decision, Input, Origin, PodFacts, Procedure, PullSecrets, Reach, Record, WorkloadFacts
 from aiqms.policy.logs import FOREVER, Ask, Checked, Delivery, Proof, Sample
 from aiqms.policy.networks import Contest, Failing, Network, Outcome, Probe, Stored
 from aiqms.policy.rbac import Ask as Asked
 from aiqms.policy.rbac import Binding, Given, Rule, Subject
-from aiqms.policy.subject import digest
 from aiqms.policy.surroundings import Leading, Surroundings, Uses, Volume
 from tests.unit.policy import test_laws
 from tests.unit.policy.given import HEX, day, fed, fingerprint, template
