@@ -73,7 +73,7 @@ class DeploymentSeen:
     @cached_property
     def spec(self) -> DeploymentSpec | Broken:
         """What its owner asks for."""
-        return parsed(DeploymentSpec, from_json(self.asked), "spec")
+        return parsed(DeploymentSpec, self.asked, "spec")
 
     @property
     def stored(self) -> Json:
@@ -84,7 +84,7 @@ class DeploymentSeen:
     @cached_property
     def status(self) -> DeploymentStatus:
         """The stored status, or an empty one where it cannot be read: it is only ever compared with."""
-        read = parsed(DeploymentStatus, self.stored, "status")
+        read = parsed(DeploymentStatus, self.said, "status")
         return DeploymentStatus() if isinstance(read, Broken) else read
 
 
@@ -102,7 +102,7 @@ class RecordSeen:
     @cached_property
     def record(self) -> Record | Broken:
         """Broken where it cannot be read, which counts for nothing and says so."""
-        spec, status = parsed(RecordSpec, from_json(self.asked), "spec"), parsed(RecordStatus, self.stored, "status")
+        spec, status = parsed(RecordSpec, self.asked, "spec"), parsed(RecordStatus, self.said, "status")
         before = None if isinstance(status, Broken) else status
         return spec if isinstance(spec, Broken) else Record(self.name, moment(self.created), spec, before, self.marked)
 
@@ -126,7 +126,7 @@ class ClearanceSeen:
     @cached_property
     def spec(self) -> ClearanceSpec | Broken:
         """What admission reads."""
-        return parsed(ClearanceSpec, from_json(self.text), "spec")
+        return parsed(ClearanceSpec, self.text, "spec")
 
     @property
     def size(self) -> int:
@@ -240,10 +240,10 @@ class PodSeen:
         return uses(self.shape.pod)
 
 
-def parsed(model: type[M], raw: Json, where: str) -> M | Broken:
-    """A stored value as a model, or which field cannot be read and why."""
+def parsed(model: type[M], text: bytes, where: str) -> M | Broken:
+    """A stored value, as JSON, as a model, or which field cannot be read and why."""
     try:
-        return model.model_validate(raw)
+        return model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         at = ".".join([where, *map(str, first["loc"])])
@@ -265,7 +265,7 @@ def deployment(raw: Json) -> DeploymentSeen:
 
 def procedure(raw: Json) -> Procedure | Broken:
     """Of a QMSProcedure."""
-    spec = parsed(ProcedureSpec, raw["spec"], "spec")
+    spec = parsed(ProcedureSpec, to_json(raw["spec"]), "spec")
     return spec if isinstance(spec, Broken) else Procedure(raw["metadata"]["name"], spec)
 
 
