@@ -12,7 +12,7 @@ from datetime import datetime
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Decision, Input
 
-_NAMESPACES = 8  # in which people and controllers are at work
+_DEPLOYMENTS = 500  # of the namespaces in which people and controllers are at work; each takes about 90 KiB. A namespace by itself counts as one
 
 Decided = tuple[Input, Decision]
 
@@ -34,9 +34,11 @@ class Remembered:
         """No others of the namespace are there any more; and it was looked at just now."""
         known = self.namespaces.pop(namespace, {})
         self.namespaces[namespace] = {name: one for name, one in known.items() if name in names}
-        if len(self.namespaces) > _NAMESPACES:
-            longest_ago = next(iter(self.namespaces))
-            del self.namespaces[longest_ago]
+        kept = sum(1 + len(known) for known in self.namespaces.values())
+        for longest_ago in [*self.namespaces][:-1]:
+            if kept <= _DEPLOYMENTS:
+                break
+            kept -= 1 + len(self.namespaces.pop(longest_ago))
             self.forgotten(longest_ago)
 
 

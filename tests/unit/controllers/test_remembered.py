@@ -31,12 +31,29 @@ def test_from_its_wake_up_on_it_is_decided_anew() -> None:
     assert of.decide("lending", "scoring", APPROVED, wake) == decide(APPROVED, wake)
 
 
-def test_what_is_not_registered_any_more_is_forgotten_and_so_is_the_namespace_looked_at_longest_ago() -> None:
+def test_what_is_not_registered_any_more_is_forgotten() -> None:
+    of = Remembered()
+    of.decide("lending", "scoring", APPROVED, day(1))
+    of.keep("lending", ())
+    assert of.namespaces == {"lending": {}}
+
+
+def test_of_too_many_deployments_those_of_the_namespaces_looked_at_longest_ago_are_forgotten() -> None:
     forgotten: list[str] = []
     of = Remembered(forgotten.append)
-    for n in range(9):
-        of.decide(f"ns-{n}", "scoring", APPROVED, day(1))
-        of.keep(f"ns-{n}", {"scoring"})
-    of.keep("ns-8", ())
-    assert (list(of.namespaces), of.namespaces["ns-8"]) == ([f"ns-{n}" for n in range(1, 9)], {})
-    assert forgotten == ["ns-0"]
+    for n in range(5):
+        look(of, f"ns-{n}", 100)
+    assert (list(of.namespaces), forgotten) == ([f"ns-{n}" for n in range(1, 5)], ["ns-0"])
+    look(of, "ns-1", 100)
+    look(of, "ns-5", 250)
+    assert (list(of.namespaces), forgotten[1:]) == (["ns-4", "ns-1", "ns-5"], ["ns-2", "ns-3"])
+    look(of, "large", 600)
+    assert (list(of.namespaces), forgotten[3:]) == (["large"], ["ns-4", "ns-1", "ns-5"])
+
+
+def look(of: Remembered, namespace: str, deployments: int) -> None:
+    """At a namespace of so many."""
+    names = {f"scoring-{n}" for n in range(deployments)}
+    for name in names:
+        of.decide(namespace, name, APPROVED, day(1))
+    of.keep(namespace, names)
