@@ -248,8 +248,11 @@ def _text(data: bytes) -> str:
 
 
 def looked_at(operator: Operator, prefix: str) -> int:
-    """How many namespaces whose name begins so it has judged since its start, by what it tells Prometheus of each; 0 while it has more to do."""
-    lines = operator.metrics().splitlines()
+    """How many namespaces whose name begins so it has judged since its start, by what it tells Prometheus of each; 0 while it has more to do.
+
+    Nothing else is asked for: all that it tells of ten thousand deployments takes it a tenth of a second.
+    """
+    lines = operator.metrics("aiqms_queue_length", "aiqms_leader", "aiqms_deployments").splitlines()
     idle = "aiqms_queue_length 0.0" in lines and "aiqms_leader 1.0" in lines
     return sum(line.startswith(f'aiqms_deployments{{namespace="{prefix}') and 'phase="Held"' in line for line in lines) if idle else 0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import kopf
 from aiohttp import web
-from prometheus_client import generate_latest
+from prometheus_client import REGISTRY, generate_latest
 
 from aiqms import logs, metrics, settings
 from aiqms.api.crds import PROCEDURE
@@ -154,7 +154,7 @@ async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
 
 
 async def serve(operator: Operator) -> web.AppRunner:
-    """/healthz while the event loop turns, /readyz when the caches are complete, /metrics."""
+    """/healthz while the event loop turns, /readyz when the caches are complete, /metrics: all, or those that each ?name[]= names."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -165,8 +165,10 @@ async def serve(operator: Operator) -> web.AppRunner:
             return web.Response(status=503, text=f"waiting for the first list of {', '.join(waiting)}")
         return web.Response(text="leading" if operator.leading else "standing by")
 
-    async def scrape(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+    async def scrape(request: web.Request) -> web.Response:
+        names = request.query.getall("name[]", [])
+        shown = generate_latest(REGISTRY.restricted_registry(names) if names else REGISTRY)
+        return web.Response(body=shown, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", scrape)])

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlencode
 
 from tests.testbed.api import Json
 from tests.testbed.cluster import Cluster
@@ -61,9 +62,9 @@ class Operator:
         """What it has logged."""
         return self._process().log.read_text()
 
-    def metrics(self) -> str:
-        """What Prometheus would scrape."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
+    def metrics(self, *names: str) -> str:
+        """What Prometheus would scrape: all, or these."""
+        with urllib.request.urlopen(f"{self.url}/metrics?{urlencode([('name[]', n) for n in names])}", timeout=10) as answer:
             return str(answer.read().decode())
 
     def start(self, within: float = 60) -> None:
