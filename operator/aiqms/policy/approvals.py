@@ -181,16 +181,17 @@ def _match(roles: Sequence[RequiredRole], live: Mapping[tuple[str, str], Record]
     """A maximum matching of people to places by augmenting paths, so that the order of records never matters."""
     people = {r.role: sorted(person for person, role in live if role == r.role) for r in roles}
     taken: dict[str, Slot] = {}
-
-    def seat(slot: Slot, tried: set[str]) -> bool:
-        for person in people[slot.role]:
-            if person not in tried:
-                tried.add(person)
-                if person not in taken or seat(taken[person], tried):
-                    taken[person] = slot
-                    return True
-        return False
-
     for slot in (Slot(r.role, n) for r in sorted(roles, key=lambda r: r.role) for n in range(r.count)):
-        seat(slot, set())
+        _seat(slot, people, taken, set())
     return {slot: live[(person, slot.role)] for person, slot in taken.items()}
+
+
+def _seat(slot: Slot, people: Mapping[str, Sequence[str]], taken: dict[str, Slot], tried: set[str]) -> bool:
+    """Whether somebody could be seated there, by moving others where need be."""
+    for person in people[slot.role]:
+        if person not in tried:
+            tried.add(person)
+            if person not in taken or _seat(taken[person], people, taken, tried):
+                taken[person] = slot
+                return True
+    return False
