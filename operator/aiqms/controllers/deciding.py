@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -42,10 +43,11 @@ class Decided:
             raise Undecided(f"AIModelDeployment {name}: {error!r}") from error
 
 
-def decided(namespace: str, facts: Gathered, now: datetime, remembered: Remembered) -> Decided:
+async def decided(namespace: str, facts: Gathered, now: datetime, remembered: Remembered) -> Decided:
     """Every deployment, registered or not, by itself; of the room in the Clearance each has what those before it left."""
     found, taken = Decided(facts), 0
     for name, alone in facts.registered.items():
+        await asyncio.sleep(0)  # the Lease has to be renewed meanwhile
         given = replace(alone, clearance_bytes=alone.clearance_bytes + taken)
         _decide(found, namespace, name, given, partial(remembered.decide, namespace, name, given, now))
         taken += _growth(given, found.decisions[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,6 +140,7 @@ def _unregistered(view: _View, name: str) -> Input:
 
 
 async def _registered(view: _View, name: str, seen: DeploymentSeen, reader: InputReader) -> Input:
+    await asyncio.sleep(0)  # the Lease has to be renewed meanwhile
     refs = () if isinstance(seen.spec, Broken) else tuple(seen.spec.workloads)
     found = {ref: _workload(view, ref) for ref in refs}
     applying = () if isinstance(seen.spec, Broken) else _applying(view, seen.spec)

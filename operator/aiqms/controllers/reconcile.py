@@ -81,7 +81,7 @@ class Reconciler:
             return
         facts, unwritten = await self.networks.settle(namespace, facts, now)
         facts = self.logs.settle(namespace, facts)
-        found = decided(namespace, facts, now, self.remembered)
+        found = await decided(namespace, facts, now, self.remembered)
         self.queue.wake(namespace, found.wake)
         if await self.applier.apply(namespace, found.facts, found.decisions, now):
             self.queue.add(namespace)

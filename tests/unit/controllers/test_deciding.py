@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -20,7 +21,8 @@ GONE = replace(GOOD, name="gone", spec=Broken("not registered"))
 
 
 def found(*registered: Input) -> Decided:
-    return decided("lending", Gathered(governed=True, registered={g.name: g for g in registered}, unregistered={"gone": GONE}), day(2), Remembered())
+    facts = Gathered(governed=True, registered={g.name: g for g in registered}, unregistered={"gone": GONE})
+    return asyncio.run(decided("lending", facts, day(2), Remembered()))
 
 
 def test_the_bad_one_raises() -> None:
