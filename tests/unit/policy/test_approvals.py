@@ -102,6 +102,10 @@ CASES = {
         approve("bob", "model-owner", 0), approve("alice", "risk-manager", 1, name="other-role"), approve("alice", "model-owner", 2),
         under=TWO_ROLES, row=RISK, says="1 of 1 risk-manager approvals: alice",
     ),
+    "what a role has ends by its own approvals where another's have ended": passed(
+        approve("alice", expires="2027-02-01T00:00:00Z"), approve("bob", "risk-manager", expires="2027-01-11T00:00:00Z"), under=TWO_ROLES,
+        says="1 of 1 model-owner approvals: alice until 2027-02-01 00:00:00 UTC",
+    ),
     "whoever did not hold the role by name does not approve": failed(approve("mallory", authorized=False), why="ApprovalMissing", says=NOBODY),
     "a record that admission stamped nobody into is nobody's": failed(approve(""), why="ApprovalMissing", says=NOBODY),
     "an approval of another subject does not count": failed(approve("alice", of=HEX["d"]), why="ApprovalMissing", says=NOBODY),
@@ -121,11 +125,14 @@ CASES = {
     "a holder of another role does not take it back": passed(
         approve("alice"), withdraw("bob", "approve-alice", "risk-manager"), under=procedure(), says="1 of 1 model-owner approvals: alice"
     ),
+    "a record that admission stamped nobody into takes nothing back": passed(
+        approve("alice"), withdraw("", "approve-alice"), under=procedure(), says="1 of 1 model-owner approvals: alice"
+    ),
     "a withdrawal of something else changes nothing": passed(
         approve("alice"), withdraw("alice", "approve-bob"), under=procedure(), says="1 of 1 model-owner approvals: alice"
     ),
     "only a withdrawal takes back, whatever else names a record": passed(
-        approve("alice"), reject("dave", "auditor", withdraws="approve-alice"), under=procedure(), says="1 of 1 model-owner approvals: alice"
+        approve("alice"), approve("dave", of=HEX["d"], withdraws="approve-alice"), under=procedure(), says="1 of 1 model-owner approvals: alice"
     ),
     "after a withdrawal the person may approve anew": passed(
         approve("alice"), withdraw("alice", "approve-alice", at=1), approve("alice", at=2, name="again"), under=procedure(),

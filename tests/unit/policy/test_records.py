@@ -64,6 +64,10 @@ CASES = {
         given(approve("alice"), withdraw("mallory", "approve-alice", authorized=False)), "withdraw-mallory", "MayNotWithdraw",
         "approve-alice is by alice: its author, or a holder of verb withdraw on role model-owner, may take it back",
     ),
+    "a withdrawal by nobody does not, also of what is nobody's": says(
+        given(approve("", name="nobodys"), withdraw("", "nobodys", name="taken")), "taken", "MayNotWithdraw",
+        "nobodys is by : its author, or a holder of verb withdraw on role model-owner, may take it back",
+    ),
     "a withdrawal of nothing does not": says(
         given(withdraw("alice", "approve-bob")), "withdraw-alice", "NothingToWithdraw",
         "no Approve, Reject or Emergency named approve-bob for credit-scoring here: name it in spec.withdraws",
