@@ -83,6 +83,9 @@ STOPPED = {
     "before anything was approved": Stopped(asked(stop(), procedures=[stops()], pods=PODS), more=ONE_MORE),
     "after a rejection": Stopped(change(serving(), reject("alice", at=1.5), stop()), more=ONE_MORE),
     "while an input cannot be read": Stopped(change(serving(), stop(), unreadable="configmaps/a could not be read"), more=ONE_MORE),
+    "while an input cannot be read, under a procedure in Audit": Stopped(
+        change(serving(procedures=[stops(audit=True)]), stop(), unreadable="configmaps/a could not be read"), more=ONE_MORE
+    ),
     "while a workload is missing": Stopped(change(serving(), stop(), workloads=[workload(None)]), more=ONE_MORE),
     "while a procedure cannot be read": Stopped(
         under(change(serving(), stop()), stops(), BROKEN), f"{COMMANDER}; whom it names, once it can be read (torn)", more=ONE_MORE
@@ -102,6 +105,10 @@ STOPPED = {
     "though nobody knows any more which procedure applied": Stopped(
         moved(replace(change(carried_out(change(serving(), stop()), STOPPED_AT), resume("eve", "cto")), entries=(), before=DeploymentStatus()), OTHER,
               of=LOW, left=[stops(), stops("far", appliesTo={"namespaces": ["fraud"]}), stops("third", "dpo")]), COMMANDER, at=day(4), more=ONE_MORE,
+    ),
+    "though only what was cleared tells which procedure applied": Stopped(
+        moved(replace(change(carried_out(change(serving(), stop()), STOPPED_AT), resume("eve", "cto")), before=DeploymentStatus()), OTHER,
+              of=LOW, left=[stops(), stops("third")]), COMMANDER, at=day(4), more=ONE_MORE,
     ),
     "though its procedure applied no more when it was seen first": Stopped(
         moved(change(serving(), stop()), OTHER, left=[stops()], of=LOW), f"{COMMANDER}; cto (other)", more=ONE_MORE
@@ -395,6 +402,13 @@ class TestMarks:
     )
     def test_a_mark_says_whether_the_stop_stands(self, of: Input, marks: dict[str, bool]) -> None:
         assert decide(of, day(4)).marks == marks
+
+
+@pytest.mark.parametrize("made", [stop(role="intern"), stop(authorized=False)], ids=["by a role that no procedure names", "without the right"])
+def test_a_stop_that_did_not_count_does_not_count_at_the_second_look(made: Record) -> None:
+    of = carried_out(change(BARE, made), STOPPED_AT)
+    decision = decide(of, day(3))
+    assert (decision.status.phase, decision.removals, decision.records) == ("Running", (), {r.name: r.before for r in of.records})
 
 
 def test_where_nothing_is_governed_nothing_is_stopped() -> None:
