@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aiqms.api.clearance import Entry
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Broken, Decision, Input, Origin, Record
 from tests.unit.policy.given import HEX, after, approve, change, cleared, covered, day, fingerprint, given, pod, procedure, reject, spec, withdraw, workload
@@ -407,3 +408,7 @@ def test_clearing(case: Case) -> None:
         "released": list(case.released),
         "removed": dict(case.removed),
     }
+
+
+def test_audit_has_no_end_while_an_input_cannot_be_read() -> None:
+    assert decide(change(after(audited(), day(1)), **UNREADABLE), day(2)).entries == (Entry(audit=True),)

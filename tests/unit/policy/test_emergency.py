@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 
+from aiqms.api.clearance import Entry
 from aiqms.api.deployment import DeploymentStatus
 from aiqms.api.record import RecordStatus
 from aiqms.policy.decide import decide, deregistered
@@ -258,6 +259,10 @@ class TestUnderAProcedureThatAppliesNoMore:
     def test_and_nothing_new_runs_beyond_its_time(self) -> None:
         of = self.low(broken(), approve("cy", "counsel", at=2, of=fingerprint(self.low(broken()))))
         assert [e.valid_until for e in decide(of, day(2)).entries if e.valid_until and e.valid_until > day(2)] == [DUE]
+
+    def test_it_dates_no_audit(self) -> None:
+        of = moved(broken(), procedure("other", audit=True), left=[breaks()], of=spec(risk_class="Minimal"))
+        assert decide(of, day(2)).entries[0] == Entry(audit=True)
 
     def test_the_review_is_by_its_own_roles(self) -> None:
         for who, role, counts in (("alice", "model-owner", True), ("cy", "counsel", False)):
