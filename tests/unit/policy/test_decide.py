@@ -15,6 +15,7 @@ from aiqms.policy.clearing import inputs_of
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input, Record
 from tests.unit.policy.given import HEX, approve, change, day, fed, given, procedure, record, spec, template, withdraw, workload
+from tests.unit.policy.people import asked, stop, stops
 
 MANY = [procedure(f"p{n}", {f"role-{r}": 16 for r in range(16)}) for n in range(40)]
 LIMITS: dict[str, Input] = {
@@ -31,6 +32,7 @@ LIMITS: dict[str, Input] = {
     ),
     "a role that none of many procedures names": given(approve("alice", "unknown"), procedures=[procedure("p", {f"{n:02}{'r' * 60}": 1 for n in range(16)})]),
     "times at the end of time": given(approve("alice", expires="9999-12-31T23:59:59-12:00"), procedures=[procedure(valid_for="99999d", lapse="Hold 99999d")]),
+    "a Stop that many procedures with long names have to lift": asked(stop(), procedures=[stops(f"{n:02}{'p' * 251}") for n in range(20)]),
     "300 objects that pods read": given(approve("alice"), workloads=[workload(inputs={f"configmaps/c{n}": HEX["5"] for n in range(300)})]),
 }  # fmt: skip
 
@@ -110,6 +112,11 @@ SECRETS: dict[str, tuple[Input, tuple[list[str], list[str]]]] = {
 @pytest.mark.parametrize(("of", "frozen"), SECRETS.values(), ids=SECRETS.keys())
 def test_what_a_cleared_deployment_freezes(of: Input, frozen: tuple[list[str], list[str]]) -> None:
     assert inputs_of({"credit-scoring": decide(of, day(3)).entries}, day(3)) == frozen
+
+
+def test_a_frozen_secret_is_kept_without_its_content_and_may_not_turn() -> None:
+    (found,) = decide(change(SECRETIVE, procedures=[procedure(**FROZEN)]), day(3)).entries
+    assert (found.inputs, found.rotating) == ({"configmaps/a": HEX["5"], "secrets/key": ""}, [])
 
 
 def test_an_entry_keeps_what_it_was_cleared_under() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given as cases
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from aiqms.api.logging import Protection
 from aiqms.policy.facts import Broken, Input
-from aiqms.policy.sinks import Wanted, allows, covers, merged, wanted
-from tests.unit.policy.sinks import STREAM, VL, ask, asking, logged, sent_to
+from aiqms.policy.logs import Ask, Proof
+from aiqms.policy.sinks import Wanted, allows, covers, falls_short, merged, wanted
+from tests.unit.policy.sinks import STREAM, VL, WAYS, ask, asking, logged, proof, sample, sent_to
 
 ALLOWED = [
     ("https://logs.bank.example:9428", "https://logs.bank.example:9428"),
@@ -117,6 +119,47 @@ def test_of_several_procedures_the_most_is_asked_and_the_soonest() -> None:
 def test_what_is_merged_covers_each() -> None:
     one, two = ask(protection=Protection.IMMUTABLE), ask(retention=timedelta(days=365), fields=("a",))
     assert (covers(merged([one, two]), one), covers(merged([one, two]), two), covers(one, two), covers(two, one)) == (True, True, False, False)
+
+
+FULL = ask(protection=Protection.IMMUTABLE, fields=("a", "b"))
+LESS = {
+    "period": replace(FULL, retention=timedelta(days=183)),
+    "protection": replace(FULL, protection=Protection.DELETABLE),
+    "fields": replace(FULL, fields=("a",)),
+}
+
+
+@pytest.mark.parametrize("less", LESS.values(), ids=LESS.keys())
+def test_a_check_for_less_of_one_thing_does_not_tell_all(less: Ask) -> None:
+    assert (covers(less, FULL), covers(FULL, less), covers(FULL, FULL)) == (False, True, True)
+
+
+def shown(**changes: Any) -> Proof:
+    """A proof that is good, also of protection, other than that."""
+    return proof(**{"protection": Protection.DELETABLE} | changes)
+
+
+SHORT: dict[str, tuple[Proof, bool]] = {
+    "kept for longer, and a canary came back": (shown(), False),
+    "kept for exactly the period": (shown(kept=timedelta(days=184)), False),
+    "kept for less": (shown(kept=timedelta(days=183)), True),
+    "no period is proven": (shown(kept=None), True),
+    "an old line was dropped": (shown(delivery=replace(WAYS, aged=False)), True),
+    "a store that takes no old line": (shown(delivery=replace(WAYS, age=None, aged=False)), False),
+    "no canary was sent": (shown(delivery=None), False),
+    "a canary was lost": (shown(delivery=None, lost="it could not be read within 60 s"), True),
+    "lines may end early": (shown(early="its disk may fill"), True),
+    "protected better than asked": (shown(protection=Protection.IMMUTABLE), False),
+    "not protected as asked": (shown(protection=Protection.NONE), True),
+    "lines have their fields": (shown(sample=sample()), False),
+    "a line lacks one": (shown(sample=sample(("r-17", ("subject",)))), True),
+    "lines cannot be read": (shown(sample=sample(unreadable="it is no JSON")), True),
+}
+
+
+@pytest.mark.parametrize(("seen", "short"), SHORT.values(), ids=SHORT.keys())
+def test_a_sink_that_falls_short_is_asked_again_soon(seen: Proof, short: bool) -> None:
+    assert falls_short(seen, ask(protection=Protection.DELETABLE)) is short
 
 
 class TestSharing:
