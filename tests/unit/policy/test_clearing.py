@@ -120,6 +120,9 @@ CASES = {
     "the new one approved: the old goes with its last pod": Case(
         approved(), [on(1), on(2, **V2), on(3, approve("bob")), on(4, pods=[pod("new", "v2")])], "Running", "Approved", ["v2"]
     ),
+    "the new one approved: the old goes though a pod of it waits": Case(
+        approved(), [on(1), on(2, **V2), on(3, approve("bob")), on(4, pods=[pod("new", "v2"), pod("late", "v1", held=True)])], "Running", "Approved", ["v2"]
+    ),
     "invariant 4: going back needs nothing": Case(
         approved(), [on(1), on(2, **V2), on(3, workloads=[workload("v1")], pods=[pod("back", "v1", held=True)])], "Running", "Approved", ["v1"],
         released=["back"],
@@ -412,3 +415,10 @@ def test_clearing(case: Case) -> None:
 
 def test_audit_has_no_end_while_an_input_cannot_be_read() -> None:
     assert decide(change(after(audited(), day(1)), **UNREADABLE), day(2)).entries == (Entry(audit=True),)
+
+
+def test_the_one_approved_last_is_kept_in_whatever_order_they_are_stored() -> None:
+    both = after(change(after(approved(), day(1)), approve("bob"), **V2), day(2))
+    of = change(after(change(both, workloads=[workload("v3")]), day(3)), pods=[])
+    assert len(of.entries) == 2
+    assert [covered(decide(replace(of, entries=entries), day(4))) for entries in (of.entries, of.entries[::-1])] == [["v2"], ["v2"]]
