@@ -83,6 +83,14 @@ BINDINGS = {
         made(check(), serve=container(mounts=[WRITING]), volumes={"models": {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}}}),
         "init container check, which compares the files",
     ),
+    "of one claim, where another is written to": (
+        made(
+            check(),
+            serve=container(mounts=[READING, {"name": "cache", "mountPath": "/w"}]),
+            volumes={"models": CLAIM, "cache": {"persistentVolumeClaim": {"claimName": "cache"}}},
+        ),
+        "init container check, which compares the files",
+    ),
     "an image volume": (made(volumes=carrying()), "image volume models"),
     "an image": (made(serve=container(image=f"llm@{HEX['1']}")), "container serve"),
 }
