@@ -60,6 +60,7 @@ def test_it_is_taken_up_again_a_minute_after_the_last_change() -> None:
 def test_after_a_trial_that_did_not_help_it_is_left_for_another_minute() -> None:
     guard = looked(looked(fought(REPAIRS), changed(100), second(6), right=False), changed(100), second(66), right=False)
     guard = wrote(guard, changed(101), {}, second(66), repair=True)
+    assert contest(guard, changed(101)) == Contest("kubectl-patch", second(126))
     assert contest(looked(guard, changed(101), second(67), right=False), changed(101)) == Contest("kubectl-patch", second(126))
 
 
