@@ -173,6 +173,14 @@ CASES = {
         given(approve("alice"), workloads=[workload(inputs={"configmaps/a": HEX["5"]})], pods=[OLD]),
         [on(1), on(2, workloads=[workload(inputs={"configmaps/a": HEX["6"]})])], "Held", "ApprovalMissing", covered=["v1"],
     ),
+    "an input that is as it was in the moment in which the approval ends: the one before has lapsed since it was not": Case(
+        given(
+            approve("alice", expires="2027-01-06T00:00:00Z"), procedures=[procedure(lapse="Hold 3d")], workloads=[workload(inputs={"configmaps/a": HEX["5"]})],
+            pods=[OLD],
+        ),
+        [on(1), *(on(at, workloads=[workload("v2", inputs={"configmaps/a": HEX[content]})]) for at, content in ((2, "5"), (3, "6"), (5, "5"), (6, "5")))],
+        "Held", "ApprovalMissing", covered=["v1"], removed={"old": ENDED},
+    ),
     "the same input read by another template: the one before serves": Case(
         given(approve("alice"), workloads=[workload(inputs={"configmaps/a": HEX["5"]})], pods=[OLD]),
         [on(1), on(2, workloads=[workload("v2", inputs={"configmaps/a": HEX["5"]})])], "ChangePending", "ApprovalMissing", ["v1"],
@@ -422,3 +430,11 @@ def test_the_one_approved_last_is_kept_in_whatever_order_they_are_stored() -> No
     of = change(after(change(both, workloads=[workload("v3")]), day(3)), pods=[])
     assert len(of.entries) == 2
     assert [covered(decide(replace(of, entries=entries), day(4))) for entries in (of.entries, of.entries[::-1])] == [["v2"], ["v2"]]
+
+
+def test_an_entry_whose_terms_nobody_knows_is_not_carried_on() -> None:
+    of = after(approved(), day(1))
+    unknown = replace(of, entries=tuple(e.model_copy(update={"terms": None}) for e in of.entries))
+    assert [(cleared(d, day(2)), covered(d), d.removals) for d in (decide(change(unknown, **more), day(2)) for more in (UNREADABLE, V2))] == [
+        ([], ["v1"], ()), (["v1"], ["v1"], ()),
+    ]  # fmt: skip

@@ -111,6 +111,20 @@ CLEARS = {
     "taken back while an input cannot be read": Clears(
         change(broken(), withdraw("otto", "emergency-otto", "on-call", at=1.1), unreadable="configmaps/a could not be read"), None, day(1.1)
     ),
+    "while an input cannot be read, beyond an approval that has ended": Clears(
+        change(
+            after(given(approve("alice", expires="2027-01-02T00:30:00Z"), emergency(), procedures=[breaks()]), day(1.01)),
+            unreadable="configmaps/a could not be read",
+        ),
+        END, day(1.05),
+    ),
+    "not of another subject, whose approval is taken back while an input cannot be read": Clears(
+        change(
+            after(given(approve("alice"), emergency(of=HEX["d"]), procedures=[breaks()]), MADE), withdraw("alice", "approve-alice", at=1.05),
+            unreadable="configmaps/a could not be read",
+        ),
+        None, day(1.05),
+    ),
     "not while the entry cannot be read": Clears(replace(broken(), spec=Broken("spec.role")), None, day(1.05)),
 }  # fmt: skip
 
@@ -388,6 +402,13 @@ class TestTelling:
 def test_when_it_ends_pods_that_run_end_as_on_lapse_says(lapse: str, ended: list[str]) -> None:
     decision = decide(broken(procedures=[breaks(lapse=lapse)]), day(1 + 4.5 * HOUR))
     assert ([r.pod for r in decision.removals], decision.releases) == (ended, ())
+
+
+def test_what_only_an_emergency_still_cleared_lapses_when_another_subject_comes() -> None:
+    """Not when its approval had ended: the grace of what runs counts from when it was admitted no more."""
+    of = after(given(approve("alice", expires="2027-01-02T00:30:00Z"), emergency(), procedures=[breaks()], pods=[pod("a")]), day(1.05))
+    (before,) = decide(change(of, workloads=[workload("v2")]), day(1.1)).entries
+    assert (before.template, before.valid_until) == (template("v1"), day(1.1))
 
 
 def test_a_stop_during_an_emergency_and_its_resume_leave_the_emergency_what_it_was() -> None:
