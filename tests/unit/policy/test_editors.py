@@ -10,7 +10,7 @@ from aiqms.api.deployment import DeploymentStatus
 from aiqms.api.record import RecordStatus
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input, Procedure
-from tests.unit.policy.given import after, approve, change, cleared, controls, covered, day, given, procedure, reject, spec, workload
+from tests.unit.policy.given import after, approve, change, cleared, controls, covered, day, given, procedure, reject, spec, withdraw, workload
 from tests.unit.policy.given import record as made
 
 USUAL = day(10)
@@ -169,6 +169,16 @@ class TestOverTime:
         decision = decide(changed, day(2))
         assert (decision.status.phase, cleared(decision, day(2)), [e.editors for e in decision.entries]) == ("ChangePending", ["v1"], [["mallory"]])
         assert decision.records["approve-bob"].counts
+
+    def test_what_served_goes_on_by_nobody_who_edited_it(self) -> None:
+        served = after(given(approve("alice"), approve("mallory"), procedures=[distinct()], editors=("mallory",)), day(1))
+        changed = change(served, withdraw("alice", "approve-alice", at=1.5), of=spec(intended_purpose="score mortgages"), editors=("bob",))
+        assert (cleared(decide(changed, day(2)), day(2)), covered(decide(changed, day(2)))) == ([], ["v1"])
+
+    def test_what_served_goes_on_also_where_nobody_knows_who_edited_it(self) -> None:
+        served = after(given(approve("alice"), procedures=[distinct()]), day(1))
+        decision = decide(change(served, of=spec(intended_purpose="score mortgages")), day(2))
+        assert (cleared(decision, day(2)), [e.editors for e in decision.entries]) == (["v1"], [None])
 
     def test_an_approval_of_what_serves_by_its_editor_says_that_it_does_not_count(self) -> None:
         served = after(given(approve("bob"), approve("mallory"), procedures=[distinct()], editors=("mallory",)), day(1))
