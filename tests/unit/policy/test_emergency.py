@@ -157,6 +157,10 @@ SAYS = {
         broken(review(at=1.05)), day(1.1), ("Warn", "EmergencyInForce", f"{WHO}; {UNTIL}; reviewed by alice"), INSTEAD, "Running",
         ("True", "EmergencyInForce", f"{WHO}; {UNTIL}; reviewed by alice"),
     ),
+    "in force and reviewed, beyond the time for its review": Says(
+        broken(review(at=1.01), procedures=[SHORT_REVIEW]), day(1.1), ("Warn", "EmergencyInForce", f"{WHO}; {UNTIL}; reviewed by alice"), INSTEAD, "Running",
+        ("True", "EmergencyInForce", f"{WHO}; {UNTIL}; reviewed by alice"),
+    ),
     "over and to be reviewed": Says(broken(), END, ("Warn", "ReviewPending", SHOUT), MISSING, "Held", ("False", "ApprovalMissing", f"high-risk: {NOBODY}")),
     "over and reviewed": Says(broken(review()), day(2.5), None, MISSING, "Held", ("False", "ApprovalMissing", f"high-risk: {NOBODY}")),
     "to the last second of the review": Says(
@@ -304,6 +308,7 @@ class TestUnderAProcedureThatAppliesNoMore:
 
 REVIEWS = {
     "by somebody who approves": (review(), True, "Counted", "alice reviewed the emergency (Approve)"),
+    "made in the second of the emergency": (review(at=1), True, "Counted", "alice reviewed the emergency (Approve)"),
     "that condemns it": (review(decision="Reject"), True, "Counted", "alice reviewed the emergency (Reject)"),
     "in another role that approves": (review("dave", "risk-manager"), True, "Counted", "dave reviewed the emergency (Approve)"),
     "by who broke the glass": (review("otto"), False, "SamePersonTwice", "otto broke the glass: another person has to review it"),
@@ -409,6 +414,12 @@ def test_what_only_an_emergency_still_cleared_lapses_when_another_subject_comes(
     of = after(given(approve("alice", expires="2027-01-02T00:30:00Z"), emergency(), procedures=[breaks()], pods=[pod("a")]), day(1.05))
     (before,) = decide(change(of, workloads=[workload("v2")]), day(1.1)).entries
     assert (before.template, before.valid_until) == (template("v1"), day(1.1))
+
+
+def test_the_grace_of_what_an_emergency_kept_going_counts_from_its_end() -> None:
+    of = given(approve("alice", expires="2027-01-02T00:30:00Z"), emergency(), procedures=[breaks(lapse="Hold 1h")], pods=[pod("a")])
+    of = after(after(of, day(1.05)), END)
+    assert [[r.pod for r in decide(of, day(1 + hours * HOUR)).removals] for hours in (4.9, 5)] == [[], ["a"]]
 
 
 def test_a_stop_during_an_emergency_and_its_resume_leave_the_emergency_what_it_was() -> None:
