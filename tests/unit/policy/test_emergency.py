@@ -209,7 +209,8 @@ class TestOverdue:
         assert (cleared(decision, DUE), decision.releases) == ([], ())
 
     def test_where_nothing_is_governed_nothing_ends(self) -> None:
-        assert decide(replace(broken(), governed=False), DUE).removals == ()
+        decision = decide(replace(broken(), governed=False), DUE)
+        assert (decision.removals, decision.halted) == ((), False)
 
     def test_a_procedure_in_audit_ends_nothing(self) -> None:
         assert decide(broken(approve("dan", "dpo"), procedures=[breaks(audit=True), procedure("other", {"dpo": 1})]), DUE).removals == ()

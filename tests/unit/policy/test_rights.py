@@ -280,6 +280,15 @@ def test_what_a_review_says_of_itself(of: Input, answer: tuple[bool, str, str]) 
     assert (verdict.counts, verdict.reason, verdict.message) == answer
 
 
+@pytest.mark.parametrize(
+    ("made", "confirmed"),
+    [(confirm(), NOW), (confirm(digest=HEX["9"]), None), (confirm(authorized=False), None)],
+    ids=["the list as it is", "a list that never was", "without the role"],
+)
+def test_what_a_review_confirmed_is_remembered(made: Record, confirmed: str | None) -> None:
+    assert decide(reviewed(made), day(3)).records["reviewaccess-ann"].confirmed == confirmed
+
+
 @pytest.mark.parametrize("gap", [asks(), None], ids=["no procedure asks for a while", "the deployment is not registered for a while"])
 def test_a_gap_loses_no_review(gap: Procedure | None) -> None:
     """The list has changed meanwhile, so that nobody could find out again whether it was the list."""
