@@ -30,7 +30,9 @@ LIMITS: dict[str, Input] = {
         procedures=[procedure("p" * 253, {"r" * 63: 2}, owner="o" * 253, reviewBy="2027-01-01T00:00:00Z")],
         workloads=[workload(ref=f"StatefulSet/{'w' * 253}", label="l" * 63, model=HEX["2"]), workload(None, ref=f"ReplicaSet/{'w' * 253}")],
     ),
-    "a role that none of many procedures names": given(approve("alice", "unknown"), procedures=[procedure("p", {f"{n:02}{'r' * 60}": 1 for n in range(16)})]),
+    "a role that none of many procedures names": given(
+        approve("alice", "unknown"), procedures=[procedure(f"p{p}", {f"{p}{n:02}{'r' * 60}": 1 for n in range(16)}) for p in range(5)]
+    ),
     "times at the end of time": given(approve("alice", expires="9999-12-31T23:59:59-12:00"), procedures=[procedure(valid_for="99999d", lapse="Hold 99999d")]),
     "a Stop that many procedures with long names have to lift": asked(stop(), procedures=[stops(f"{n:02}{'p' * 251}") for n in range(20)]),
     "300 objects that pods read": given(approve("alice"), workloads=[workload(inputs={f"configmaps/c{n}": HEX["5"] for n in range(300)})]),

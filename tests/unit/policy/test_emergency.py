@@ -300,6 +300,10 @@ class TestUnderAProcedureThatAppliesNoMore:
         stored = replace(broken(), records=tuple(replace(r, before=gone.records[r.name]) for r in broken().records), entries=(), before=DeploymentStatus())
         assert decide(self.low(stored), DUE).status.phase == "Stopped"
 
+    def test_registered_no_more_one_that_was_never_allowed_says_so_no_longer(self) -> None:
+        gone = deregistered(after(given(emergency(), procedures=[procedure()]), MADE), day(1.5))
+        assert gone.records["emergency-otto"].reason == "DeploymentUnknown"
+
     def test_one_that_was_never_allowed_has_not(self) -> None:
         low = carried_out(self.low(broken(review(at=1.01))), day(2))
         late = self.low(carried_out(self.low(low, emergency("eve", at=2.1)), day(2.2)))
