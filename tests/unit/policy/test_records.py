@@ -53,6 +53,9 @@ CASES = {
         given(*(approve(who, "risk-manager") for who in ("bob", "carol", "dave")), procedures=[TWO_RISK]),
         "approve-dave", "Counted", "dave approves the current subject as risk-manager",
     ),
+    "a rejection has no end": says(
+        given(reject("alice"), procedures=[procedure(valid_for="5d")]), "reject-alice", "Counted", "alice rejects the current subject as model-owner"
+    ),
     "a rejection counts": says(given(reject("alice")), "reject-alice", "Counted", "alice rejects the current subject as model-owner"),
     "a withdrawal by the author counts": says(
         given(approve("alice"), withdraw("alice", "approve-alice")), "withdraw-alice", "Counted", "alice takes back apr/approve-alice of alice"
@@ -91,6 +94,9 @@ CASES = {
     "a subject that nobody has seen yet": says(
         given(SUPERSEDED), "old", "SubjectUnknown", f"the current subject is {{s}}; it counts when {D} appears"
     ),
+    "a subject that nobody has seen yet, at the second look": says(
+        fed(given(SUPERSEDED), decide(given(SUPERSEDED), day(1))), "old", "SubjectUnknown", f"the current subject is {{s}}; it counts when {D} appears"
+    ),
     "any subject while the current one is not known": says(
         given(SUPERSEDED, workloads=[workload(None)]), "old", "SubjectUnknown", f"the current subject is not known yet; it counts when {D} appears"
     ),
@@ -100,6 +106,10 @@ CASES = {
     ),
     "a subject approved before whose approval has ended": says(
         approved_then_changed(), "approve-alice", "SubjectSuperseded", "the current subject is {s}; it counts again if credit-scoring goes back to {was}", at=95
+    ),
+    "a new record of a subject approved before": says(
+        change(approved_then_changed(), approve("dave", "auditor", 94, of=fingerprint(given()))), "approve-dave", "SubjectSuperseded",
+        "the current subject is {s}; it counts again if credit-scoring goes back to {was}", at=95,
     ),
     "a record that said something of its subject before": says(
         change(fed(given(approve("alice")), decide(given(approve("alice")), day(1))), workloads=[workload("v2")], entries=()),
@@ -131,6 +141,13 @@ CASES = {
     "more than one procedure needs, while the person fills another place of another": says(
         given(
             approve("alice"), approve("alice", "risk-manager", name="other"), approve("bob", "risk-manager"),
+            procedures=[procedure("a", {"risk-manager": 1}), procedure("z", BOTH)],
+        ),
+        "other", "Counted", "alice approves the current subject as risk-manager",
+    ),
+    "more than one procedure needs, while somebody else fills its place in both": says(
+        given(
+            approve("alice"), approve("alice", "risk-manager", name="other"), approve("aaron", "risk-manager"),
             procedures=[procedure("a", {"risk-manager": 1}), procedure("z", BOTH)],
         ),
         "other", "Counted", "alice approves the current subject as risk-manager",
