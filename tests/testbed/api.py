@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,12 @@ class Api:
         self._identity = [("Impersonate-User", impersonate)] if impersonate else []
         self._identity += [("Impersonate-Group", group) for group in groups]
         self._known: list[Resource] = []
-        self.warnings: tuple[str, ...] = ()
+        self._answered = threading.local()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of the last answer that this thread had."""
+        return getattr(self._answered, "warnings", ())
 
     def request(self, method: str, path: str, body: object = None, *, query: Mapping[str, str] | None = None, content: str = "application/json") -> Json:
         """One request with its answer as JSON (anything else as {"text": …}); the answer's warnings are in `warnings`."""
@@ -89,7 +95,7 @@ class Api:
 
     def _sent(self, method: str, url: str, headers: HTTPHeaderDict, body: bytes | None) -> Json:
         answer = self._pool.request(method, self._client.configuration.host + url, headers=headers, body=body, retries=False, timeout=40)
-        self.warnings = tuple(answer.headers.getlist("Warning"))
+        self._answered.warnings = tuple(answer.headers.getlist("Warning"))
         text = answer.data.decode()
         if answer.status >= 400:
             raise _error(answer.status, text)
