@@ -10,9 +10,9 @@ import pytest
 
 from tests.e2e.bypass.allowed import CONTROLS
 from tests.e2e.bypass.attempt import Outcome, Result, all_tried, of
-from tests.e2e.bypass.forger import forging
 from tests.e2e.bypass.gate import ATTACKS, WITNESSES, bindings, denied_elsewhere, without
-from tests.e2e.bypass.stage import Stage, staged, stopped
+from tests.e2e.bypass.ready import ready
+from tests.e2e.bypass.stage import Stage
 from tests.e2e.bypass.vehicles import KINDS, TEMPLATES, arrived, fate, sent
 from tests.testbed.cluster import Cluster
 from tests.testbed.operator_process import Operator
@@ -25,11 +25,8 @@ NO = (Outcome.HELD, Outcome.REFUSED, Outcome.FAILED)
 @pytest.fixture(scope="module")
 def stage(cluster: Cluster, installed: Operator) -> Iterator[Stage]:
     """A namespace with cleared, stopped and held workloads. The operator is stopped while the table is tried: the gate does not need it."""
-    with staged(cluster) as made, forging(made):
-        installed.stop()
-        stopped(made)
+    with ready(cluster, installed) as made:
         yield made
-    installed.start()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tests.testbed.api import Api
@@ -17,10 +18,11 @@ TOKEN_SECONDS = 365 * 24 * 3600
 
 @dataclass(frozen=True)
 class Person:
-    """A user of the API server, by its client certificate."""
+    """A user of the API server, by its client certificate. user: the name that it gives, where that is another one."""
 
     name: str
     groups: tuple[str, ...]
+    user: str = ""
 
 
 PEOPLE = (
@@ -33,16 +35,21 @@ PEOPLE = (
 
 
 def admit_people(api: Api) -> dict[str, Login]:
-    """Certificates for all people by the CertificateSigningRequest API (requested, approved, signed), and a token for the CI."""
-    keys = {person: new_key() for person in PEOPLE}
+    """Certificates for all people, and a token for the CI."""
+    return admitted(api, PEOPLE) | {"ci": ci_login(api)}
+
+
+def admitted(api: Api, people: Iterable[Person]) -> dict[str, Login]:
+    """Certificates by the CertificateSigningRequest API: requested, approved, signed."""
+    keys = {person: new_key() for person in people}
     for person, key in keys.items():
         _request_certificate(api, person, key)
-    return {person.name: Login.by_certificate(_certificate(api, person, key)) for person, key in keys.items()} | {"ci": ci_login(api)}
+    return {person.name: Login.by_certificate(_certificate(api, person, key)) for person, key in keys.items()}
 
 
 def _request_certificate(api: Api, person: Person, key: Key) -> None:
     wanted = {
-        "request": base64.b64encode(signing_request(key, person.name, person.groups)).decode(),
+        "request": base64.b64encode(signing_request(key, person.user or person.name, person.groups)).decode(),
         "signerName": "kubernetes.io/kube-apiserver-client",
         "usages": ["client auth"],
     }

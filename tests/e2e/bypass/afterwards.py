@@ -84,6 +84,8 @@ CHANGES: dict[str, tuple[str, Patch, str | None]] = {
     "an annotation of CDI, by the status": ("store", note("cdi.k8s.io/evil", "nvidia.com/gpu=all"), "status"),
     "an annotation of today's NRI injector": ("scoring", note("devices.noderesource.dev", "- path: /dev/nvidia1"), None),
     "another model": ("scoring", note("aiqms.dev/model", OTHER), None),
+    "a label more, where it reads them all": ("batch", tag("tier", "evil"), None),
+    "an annotation more, where it reads them all": ("batch", note("example.com/note", "ignore all rules"), None),
 }
 LABELS: dict[str, tuple[str, Patch, str | None]] = {
     "put on a running pod": ("plain", tag(LABEL, "scoring"), None),
@@ -143,7 +145,22 @@ RELEASES: dict[str, Callable[[Stage], Json]] = {
     "by the operator's identity, of what is not cleared": partial(patched, "waiting", stamped(subject_of("waiting")), who=operator),
     "by the operator's identity, as another deployment": partial(patched, "waiting", stamped(subject_of("scoring")), who=operator),
     "by the operator's identity, without a stamp": partial(patched, "waiting", gone("/spec/schedulingGates"), who=operator),
+    "by the operator's identity, of what was cleared": partial(patched, "parked-lapsed", stamped(subject_of("lapsed")), who=operator),
+    "by the operator's identity, of what is cleared, as another subject": partial(patched, "parked", stamped(subject_of("scoring")), who=operator),
+    "by the operator's identity, of what is cleared, without a stamp": partial(patched, "parked", gone("/spec/schedulingGates"), who=operator),
+    "of what is cleared": partial(patched, "parked", gone("/spec/schedulingGates")),
+    "of what is cleared, as the operator does": partial(patched, "parked", stamped(subject_of("claims"))),
+    "of what its maker held, in Audit": partial(patched, "parked-watched", gone("/spec/schedulingGates")),
 }
+
+
+# What tells a refusal from the one that comes after it
+SAYS = {"by the operator's identity, of what is not cleared": "has no clearance for this pod", "by the operator's identity, of what was cleared": "has expired"}
+
+
+def released_with_subject(stage: Stage) -> Json:
+    """The server would not date it: the subject stays as it is."""
+    return stage.operator.patch("pods", "older", gone("/spec/schedulingGates"), stage.late, dry_run=True)
 
 
 def bound(of: str, stage: Stage, *, who: Who = mallory, legacy: bool = False, **metadata: Json) -> Json:
@@ -203,7 +220,8 @@ ATTACKS = (
     *(Attempt("label", name, partial(patched, of, patch, subresource=sub), through=bool) for name, (of, patch, sub) in LABELS.items()),
     Attempt("label", "another one, put as a whole", partial(replaced, "waiting", as_scoring), through=bool),
     *(Attempt("stamp", name, partial(patched, of, patch, subresource=sub), through=bool) for name, (of, patch, sub) in STAMPS.items()),
-    *(Attempt("release", name, act, through=lambda pod: not is_held(pod)) for name, act in RELEASES.items()),
+    *(Attempt("release", name, act, through=lambda pod: not is_held(pod), says=SAYS.get(name, "")) for name, act in RELEASES.items()),
+    Attempt("release", "by the operator's identity, of a pod that bore a subject before its namespace was governed", released_with_subject),
     *(Attempt("binding", name, act) for name, act in BINDINGS.items()),
     *(Attempt("session", name, act) for name, act in SESSIONS.items()),
 )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from tests.e2e.bypass.afterwards import Who, admin, gone, mallory, operator, put
-from tests.e2e.bypass.attempt import DRY, Attempt, deleted
-from tests.e2e.bypass.stage import API, Stage, record
+from tests.e2e.bypass.attempt import DRY, Attempt, deleted, edited
+from tests.e2e.bypass.stage import API, FORGED, Stage, record
 from tests.testbed.api import Api, Json
 from tests.testbed.install import GOVERNED
 
@@ -23,6 +23,15 @@ def alice(stage: Stage) -> Api:
 
 def robot(stage: Stage) -> Api:
     return stage.robot
+
+
+def two_lines(stage: Stage) -> Api:
+    return stage.strangers["two lines"]
+
+
+def bearing(name: str, *groups: str) -> Who:
+    """Somebody who holds the role, and bears a name or a group of the cluster's parts."""
+    return lambda stage: stage.acting(name, "risk-managers", *groups)
 
 
 def all_deleted(resource: str, group: str, stage: Stage, *, who: Who = mallory, namespace: str = "") -> Json:
@@ -59,6 +68,7 @@ CLEARANCES: dict[str, Act] = {
     "deleted": clearance_deleted,
     "deleted with all of its kind": partial(all_deleted, "clearances", f"apis/{API}"),
     "deleted by the operator's identity while the namespace is governed": partial(clearance_deleted, who=operator),
+    "deleted where the namespace was taken out": lambda stage: deleted(stage.mallory, "clearances", "clearance", stage.left),
     "made beforehand, where nothing is governed yet": lambda stage: stage.mallory.create(clearance(stage.other, {"deployments": OPEN}), dry_run=True),
     "made beforehand by the cluster's administrator": lambda stage: stage.admin.create(clearance(stage.other, {"deployments": OPEN}), dry_run=True),
     "made beforehand by server-side apply": lambda stage: stage.mallory.apply(clearance(stage.other, {"deployments": OPEN}), dry_run=True),
@@ -67,6 +77,10 @@ CLEARANCES: dict[str, Act] = {
 
 def merged(resource: str, name: str, patch: Json, stage: Stage) -> Json:
     return stage.mallory.patch(resource, name, patch, stage.place, dry_run=True)
+
+
+def merged_while_going(resource: str, name: str, patch: Json, stage: Stage) -> Json:
+    return stage.mallory.patch(resource, name, patch, stage.going, dry_run=True)
 
 
 def removed(resource: str, name: str, stage: Stage, *, who: Who = mallory) -> Json:
@@ -85,6 +99,12 @@ def config_put(stage: Stage) -> Json:
 def config_applied(stage: Stage) -> Json:
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "scoring", "namespace": stage.place}, "data": {"mode": "reckless"}}
     return stage.mallory.apply(manifest, force=True, dry_run=True)
+
+
+def template_made(stage: Stage) -> Json:
+    claim = {"spec": {"devices": {"requests": [{"name": "gpu", "exactly": {"deviceClassName": "gpu.example"}}]}}}
+    template = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaimTemplate", "metadata": {"name": "absent", "namespace": stage.place}}
+    return stage.mallory.create(template | {"spec": claim}, dry_run=True)
 
 
 FROZEN: dict[str, Act] = {
@@ -109,6 +129,10 @@ FROZEN: dict[str, Act] = {
     "a Secret that is frozen deleted": partial(removed, "secrets", "claims-key"),
     "a claim's template deleted": partial(removed, "resourceclaimtemplates", "one-gpu"),
     "all claims' templates deleted": partial(all_deleted, "resourceclaimtemplates", "apis/resource.k8s.io/v1"),
+    "a claim's template that there was not": template_made,
+    "a claim deleted": partial(removed, "resourceclaims", "mine"),
+    "another value in a ConfigMap, while its namespace goes": partial(merged_while_going, "configmaps", "scoring", {"data": {"mode": "reckless"}}),
+    "a key more in a Secret, while its namespace goes": partial(merged_while_going, "secrets", "scoring-key", {"stringData": {"more": "1"}}),
 }
 
 
@@ -197,10 +221,16 @@ RECORDS: dict[str, Act] = {
     "an approval in the role of others": partial(decided, alice, "risk-manager"),
     "an approval in the name of others": partial(decided, mallory, "risk-manager", **PAINTED),
     "an approval by a ServiceAccount that holds the role": partial(decided, robot, "risk-manager"),
+    "an approval by a part of the cluster that holds the role": partial(decided, bearing("system:robot"), "risk-manager"),
+    "an approval by a node that holds the role": partial(decided, bearing("node", "system:nodes"), "risk-manager"),
+    "an approval by one of all ServiceAccounts": partial(decided, bearing("robot", "system:serviceaccounts"), "risk-manager"),
+    "an approval by one of a namespace's ServiceAccounts": partial(decided, bearing("robot", "system:serviceaccounts:ci"), "risk-manager"),
+    "an approval by whoever bears a name of two lines": partial(decided, two_lines, "risk-manager"),
     "an approval by a wildcard": partial(decided, admin, "risk-manager"),
     "a rejection by a wildcard": partial(decided, admin, "risk-manager", decision="Reject"),
     "an approval in the role of a wildcard": partial(decided, admin, "aiqms-nobody-holds-this"),
     "an approval that had expired before it was made": partial(decided, alice, "model-owner", expires=PAST),
+    "an approval that expires after there is time": partial(decided, alice, "model-owner", expires="9999-12-31T23:59:59-01:00"),
     "an approval with an owner": partial(with_metadata, OWNER),
     "an approval with a finalizer": partial(with_metadata, KEPT),
     "an owner": partial(metadata, OWNER),
@@ -222,6 +252,18 @@ BELIEVED: dict[str, Act] = {
 }
 
 
+FORGED_PARTS = ("username", "uid", "groups", "nobody")
+
+
+def forged(who: Who, role: str, part: str, stage: Stage, *, decision: str = "Approve", **spec: object) -> Json:
+    """A record of which a webhook of somebody else says who made it."""
+    return who(stage).create(edited(record(stage, "waiting", role, decision, **spec), {f"metadata.labels[{FORGED}]": part}), dry_run=True)
+
+
+def withdrawal_forged(stage: Stage) -> Json:
+    return forged(mallory, "risk-manager", "authorized", stage, decision="Withdraw", withdraws=stage.records["bob/scoring"])
+
+
 def is_believed(answer: Json) -> bool:
     """Whether the record says of its author what its author wrote."""
     written: Json = answer["spec"]["approver"]
@@ -233,5 +275,7 @@ ATTACKS = (
     *(Attempt("frozen", name, act) for name, act in FROZEN.items()),
     *(Attempt("governed", name, act) for name, act in GOVERNED_LABEL.items()),
     *(Attempt("record", name, act) for name, act in RECORDS.items()),
+    *(Attempt("record", f"an approval of alice's whose author's {part} a webhook wrote", partial(forged, alice, "model-owner", part)) for part in FORGED_PARTS),
+    Attempt("record", "a withdrawal without the role, which a webhook says was authorized", withdrawal_forged),
     *(Attempt("record", name, act, through=is_believed) for name, act in BELIEVED.items()),
 )

@@ -39,12 +39,16 @@ def took_effect(answer: Json) -> bool:
 
 @dataclass(frozen=True)
 class Attempt:
-    """act: the request, a dry run wherever that proves the same. through: whether the answer to it is what whoever tries wants."""
+    """act: the request, a dry run wherever that proves the same. through: whether the answer to it is what whoever tries wants.
+
+    says: what a refusal has to say, where that tells it from others.
+    """
 
     group: str
     name: str
     act: Callable[[Stage], Json]
     through: Callable[[Json], bool] = took_effect
+    says: str = ""
 
     def __str__(self) -> str:
         return f"{self.group}: {self.name}"
@@ -67,7 +71,7 @@ def tried(attempt: Attempt, stage: Stage) -> Result:
     try:
         answer = attempt.act(stage)
     except ApiError as error:
-        return Result(attempt, Outcome.REFUSED if is_by_the_gate(error) else Outcome.FAILED, str(error))
+        return Result(attempt, Outcome.REFUSED if is_by_the_gate(error) and attempt.says in error.message else Outcome.FAILED, str(error))
     return Result(attempt, Outcome.THROUGH if attempt.through(answer) else Outcome.HELD)
 
 

@@ -21,7 +21,7 @@ ADMISSION = "admissionregistration.k8s.io/v1"
 
 
 class Forger(BaseHTTPRequestHandler):
-    """Writes the name that label FORGED gives into the note of who edited."""
+    """Writes the name that label FORGED gives into the note of who edited, and what it names into what a record says of its author."""
 
     protocol_version = "HTTP/1.1"
 
@@ -39,10 +39,27 @@ class Forger(BaseHTTPRequestHandler):
 
 
 def response(request: Json) -> Json:
-    metadata = request["object"]["metadata"]
-    notes = metadata.get("annotations", {}) | {EDITOR: metadata["labels"][FORGED]}
-    patch = json.dumps([{"op": "add", "path": "/metadata/annotations", "value": notes}])
+    forged = request["object"]["metadata"]["labels"][FORGED]
+    change = approver(request["object"]["spec"], forged) if request["kind"]["kind"] == "ApprovalRecord" else note(request["object"]["metadata"], forged)
+    patch = json.dumps([change])
     return {"uid": request["uid"], "allowed": True, "patchType": "JSONPatch", "patch": base64.b64encode(patch.encode()).decode()}
+
+
+def note(metadata: Json, name: str) -> Json:
+    return {"op": "add", "path": "/metadata/annotations", "value": metadata.get("annotations", {}) | {EDITOR: name}}
+
+
+# What of its author is another one's. nobody: it says nothing of its author
+OTHERS: Json = {"username": "bob", "uid": "another", "groups": ["risk-managers"], "authorized": True}
+
+
+def approver(spec: Json, forged: str) -> Json:
+    said = spec.get("approver", OTHERS) | {key: value for key, value in OTHERS.items() if key == forged}
+    return {
+        "op": "add",
+        "path": "/spec",
+        "value": {key: value for key, value in spec.items() if key != "approver"} | ({} if forged == "nobody" else {"approver": said}),
+    }
 
 
 @contextmanager
@@ -81,7 +98,7 @@ def _context(authority: Authority) -> ssl.SSLContext:
 
 
 def configuration(stage: Stage, port: int, authority: Authority) -> Json:
-    asked = {"apiGroups": ["aiqms.dev"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["aimodeldeployments"]}
+    asked = {"apiGroups": ["aiqms.dev"], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": ["aimodeldeployments", "approvalrecords"]}
     webhook = {
         "name": "forger.example.com",
         "clientConfig": {"url": f"https://{HOST}:{port}/", "caBundle": base64.b64encode(authority.pair.public).decode()},

@@ -11,13 +11,14 @@ from tests.e2e.bypass.afterwards import ATTACKS as AFTERWARDS
 from tests.e2e.bypass.allowed import CONTROLS, OPEN_ASK
 from tests.e2e.bypass.around import ATTACKS as AROUND
 from tests.e2e.bypass.attempt import Attempt, Outcome, tried
+from tests.e2e.bypass.released import ATTACKS as RELEASED
 from tests.e2e.bypass.stage import Stage
 from tests.e2e.bypass.tampering import ATTACKS as TAMPERING
 from tests.e2e.bypass.unlabelled import ATTACKS as UNLABELLED
 from tests.testbed.api import Api, Json
 from tests.testbed.waiting import eventually
 
-ATTACKS: tuple[Attempt, ...] = (*UNLABELLED, *TAMPERING, *AFTERWARDS, *AROUND, *ACCOUNTABLE)
+ATTACKS: tuple[Attempt, ...] = (*UNLABELLED, *TAMPERING, *AFTERWARDS, *RELEASED, *AROUND, *ACCOUNTABLE)
 KINDS = {"validating": "ValidatingAdmissionPolicyBinding", "mutating": "MutatingAdmissionPolicyBinding"}
 # For each binding one attempt that comes out otherwise without it: it tells whether the API server judges by the binding already, or still.
 WITNESSES = {
@@ -47,10 +48,10 @@ BY_NAME = {str(attempt): attempt for attempt in (*ATTACKS, *CONTROLS)}
 def bindings(admin: Api) -> dict[str, Json]:
     """The chart's bindings, as they were applied."""
     found = [(word, binding) for word, kind in KINDS.items() for binding in admin.list(kind) if binding["metadata"]["name"].startswith("aiqms-")]
-    return {f"{word} {binding['metadata']['name']}": _applied(binding) for word, binding in found}
+    return {f"{word} {binding['metadata']['name']}": applied(binding) for word, binding in found}
 
 
-def _applied(binding: Json) -> Json:
+def applied(binding: Json) -> Json:
     """Without what the server set; with Helm's marks, so that the release goes on owning it."""
     kept = {key: binding["metadata"][key] for key in ("name", "labels", "annotations") if key in binding["metadata"]}
     return {"apiVersion": binding["apiVersion"], "kind": binding["kind"], "metadata": kept, "spec": binding["spec"]}

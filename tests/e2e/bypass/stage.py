@@ -17,12 +17,15 @@ from tests.testbed.api import Api, ApiError, Json
 from tests.testbed.cluster import Cluster
 from tests.testbed.embedded import OPERATOR
 from tests.testbed.install import GATE
+from tests.testbed.people import Person, admitted
+from tests.testbed.pki import with_login, write_private
 from tests.testbed.waiting import eventually
 
 LABEL = "aiqms.dev/deployment"
 SUBJECT = "aiqms.dev/subject"
 DECISION = "aiqms.dev/decision"
 EDITOR = "aiqms.dev/edited-by"
+SANDBOX = "kata-clh"  # a RuntimeClass that gives no device
 FORGED = "example.com/forged"  # label of a deployment in whose note a webhook of somebody else writes this name
 MODEL = f"sha256:{'4' * 64}"
 GPU: Json = {"limits": {"nvidia.com/gpu": "1"}}
@@ -55,13 +58,17 @@ MORE = (
 
 @dataclass(frozen=True)
 class Stage:
-    """place: the governed namespace; other: one that is not governed; pods: those that run or wait, by deployment; fingerprints: what was approved."""
+    """place: the governed namespace; other: one that is not governed; pods: those that run or wait, by deployment; fingerprints: what was approved.
+
+    strangers: people who are there for the table alone.
+    """
 
     cluster: Cluster
     tag: str
     pods: dict[str, Json] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
     records: dict[str, str] = field(default_factory=dict)
+    strangers: dict[str, Api] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -70,6 +77,21 @@ class Stage:
     @property
     def other(self) -> str:
         return f"ungoverned-{self.tag}"
+
+    @property
+    def going(self) -> str:
+        """A governed namespace that is being deleted, and does not come to its end."""
+        return f"going-{self.tag}"
+
+    @property
+    def late(self) -> str:
+        """One that was governed late: pods were there before."""
+        return f"late-{self.tag}"
+
+    @property
+    def left(self) -> str:
+        """One that was taken out of the gate, and has its Clearance still."""
+        return f"left-{self.tag}"
 
     @property
     def runtime(self) -> str:
@@ -149,31 +171,42 @@ def staged(cluster: Cluster) -> Iterator[Stage]:
         for manifest in shared:
             stage.admin.create(manifest)
         govern(cluster, stage.place)
+        govern(cluster, stage.going)
         for manifest in (*_rights(stage), *_objects(stage), *_registered(stage)):
             stage.admin.create(manifest)
         for name in CLEARED:
             _approve(stage, name)
         _find_pods(stage)
+        _admit_two_lines(stage)
         yield stage
     finally:
-        stage.admin.delete("namespaces", stage.place)
-        for manifest in shared:
+        for namespace in (stage.place, stage.going):
+            stage.admin.delete("namespaces", namespace)
+        for manifest in reversed(shared):
             stage.admin.delete(manifest["kind"], manifest["metadata"]["name"])
 
 
 def _cluster_wide(stage: Stage) -> Iterator[Json]:
-    yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": stage.other}}
+    for name in (stage.other, stage.left, stage.late):
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     yield {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": stage.runtime}, "handler": "nvidia"}
-    own = {"apiGroups": [""], "resources": ["namespaces", "namespaces/status", "namespaces/finalize"], "resourceNames": [stage.place], "verbs": WRITE}
-    yield _role("ClusterRole", stage, [own]) | {"metadata": {"name": stage.place}}
+    yield {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": SANDBOX}, "handler": "kata"}
+    own = {
+        "apiGroups": [""],
+        "resources": ["namespaces", "namespaces/status", "namespaces/finalize"],
+        "resourceNames": [stage.place, stage.other],
+        "verbs": WRITE,
+    }
+    new = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]}
+    yield _role("ClusterRole", stage, [own, new]) | {"metadata": {"name": stage.place}}
     yield cluster_binding(stage.place, stage.place, "lending-platform")
 
 
 def _rights(stage: Stage) -> Iterator[Json]:
-    for namespace in (stage.place, stage.other):
+    for namespace in (stage.place, stage.other, stage.left, stage.going):
         yield {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": "more", "namespace": namespace}, "rules": list(MORE)}
         yield _bound(namespace, "more", "Role", {"apiGroup": RBAC, "kind": "Group", "name": "lending-platform"})
-    yield binding(stage.other, "admin", "lending-platform")
+    yield from (binding(namespace, "admin", "lending-platform") for namespace in (stage.other, stage.left))
     robot = {"kind": "ServiceAccount", "name": "robot", "namespace": stage.place}
     yield _bound(stage.place, "aiqms-role-risk-manager", "ClusterRole", robot) | {"metadata": {"name": "robot", "namespace": stage.place}}
     session = [
@@ -189,6 +222,15 @@ def stopped(stage: Stage) -> None:
     stop = record(stage, STOPPED, "risk-manager", "Stop")
     stage.records["stop"] = stage.as_("bob").create(stop)["metadata"]["name"]
     eventually(lambda: _says(stage, stage.like(STOPPED), "stopped by bob"), within=30, what="admission knows of the Stop")
+
+
+def _admit_two_lines(stage: Stage) -> None:
+    """Somebody who holds a role and whose name would be two in a note."""
+    person = Person(f"two-lines-{stage.tag}", ("risk-managers",), "eve\nalice")
+    login = admitted(stage.admin, [person])[person.name]
+    path = stage.cluster.provider.folder / person.name
+    write_private(path, with_login(stage.cluster.kubeconfig.read_text(), person.name, login))
+    stage.strangers["two lines"] = Api(path)
 
 
 def _says(stage: Stage, manifest: Json, refusal: str) -> bool:

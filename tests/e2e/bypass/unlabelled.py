@@ -66,6 +66,7 @@ PODS: dict[str, Edits] = {
     "HABANA_VISIBLE_DEVICES": env("HABANA_VISIBLE_DEVICES"),
     "CUDA_VERSION, as in an image of old": env("CUDA_VERSION", "8.0"),
     "envFrom with prefix NVIDIA_": prefix("NVIDIA_"),
+    "envFrom with prefix NVIDIA_MIG_": prefix("NVIDIA_MIG_"),
     "envFrom with prefix N": prefix("N"),
     "envFrom with prefix CUDA_": prefix("CUDA_"),
     "envFrom with prefix AMD_VISIBLE_": prefix("AMD_VISIBLE_"),
@@ -94,6 +95,8 @@ PODS: dict[str, Edits] = {
     "capability ALL": capability("ALL"),
     "capability MKNOD": capability("MKNOD"),
     "the processes of the node": {"spec.hostPID": True},
+    "host processes": {"spec.securityContext": {"windowsOptions": {"hostProcess": True}}, "spec.hostNetwork": True},
+    "a host process": {f"{MAIN}.securityContext": {"windowsOptions": {"hostProcess": True}}, "spec.hostNetwork": True},
     "a GPU behind five hundred containers": {
         "spec.containers": [*({"name": f"c{n}", "image": "registry.example/tool:1"} for n in range(500)), SIDECAR | {"resources": GPU}]
     },
