@@ -48,7 +48,7 @@ def label() -> Policy:
                 f"label {LABEL} can be neither added, changed nor removed: delete the pod, and set it where the pod is made",
             ),
             (
-                f"{subject_of()} != {subject_of('oldObject')} && !({BY_OPERATOR} && {released})",
+                f"{subject_of()} != {subject_of('oldObject')} && !({released})",  # a release by another is refused below
                 f"annotation {SUBJECT} is set by AIQMS alone: leave it as it is",
             ),
             (f"{released} && !({BY_OPERATOR})", say(f"only the AIQMS operator releases a held pod: {EXPLAIN}")),
