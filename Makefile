@@ -12,7 +12,7 @@ define CHECK_PYTHON
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "[aiqms] $(PYTHON) is not Python 3.11 or newer: name another, as in make PYTHON=python3.12 test" >&2; exit 1; }
 endef
 
-.PHONY: help demo test test-full test-node attacks faults bench mutation lint unit e2e env down lock generate build-testbed
+.PHONY: help demo test test-full test-node attacks faults bench mutation mutation-gate lint unit e2e env down lock generate build-testbed
 
 help: ## Show what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/; s/\$$\$$/$$/' | expand -t 22
@@ -37,6 +37,9 @@ bench: $(STAMP) ## Measure what it costs, and write docs/performance.md
 
 mutation: $(STAMP) ## Change what decides in one place at a time, and list what no unit test notices
 	@$(BIN)/python -m tests.mutation --minutes $(or $(MINUTES),30)
+
+mutation-gate: $(STAMP) ## Drop each clause of the gate's policies in turn, and list what the bypass table does not notice
+	@$(BIN)/python -m tests.mutation.gate $(POLICY)
 
 lint: $(STAMP) ## Check style, types, layers and chart
 	$(BIN)/ruff format --check .

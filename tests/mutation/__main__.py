@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.survivors import known
 from tests.mutation.trial import Fate, fate
 
 ROOT = Path(__file__).parents[2]
@@ -31,12 +32,6 @@ def modules() -> dict[str, Path]:
     found = [p for package in PACKAGES for p in sorted((SOURCE / "aiqms" / package).rglob("*.py")) if p.name != "__init__.py"]
     named = {".".join(p.relative_to(SOURCE / "aiqms").with_suffix("").parts): p for p in found}
     return {name: path for name, path in named.items() if name not in NOT_TRIED}
-
-
-def known() -> dict[str, str]:
-    """Survivors that change nothing -> why."""
-    pairs = [line.partition("  # ") for line in SURVIVORS.read_text().splitlines() if line and not line.startswith("#")]
-    return {mutant: why for mutant, _, why in pairs}
 
 
 def stages(module: str, *, near: bool) -> list[list[str]]:
@@ -98,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def report(chosen: Sequence[str], minutes: float, seed: int, *, near: bool) -> int:
     """Try as many as there is time for, and say what became of them."""
-    equal, outcomes, until = known(), Counter[str](), time.monotonic() + 60 * minutes
+    equal, outcomes, until = known(SURVIVORS), Counter[str](), time.monotonic() + 60 * minutes
     every = sample(chosen, seed)
     for mutant, path in every:
         if time.monotonic() > until:
