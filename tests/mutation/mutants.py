@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,24 +19,26 @@ NESTED = (ast.FunctionDef, ast.ClassDef)
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change. where: the function; before and after: the expression, as Python writes it; source: makes the whole module."""
+    """One change. where: the function; what: the expression before and after, as Python writes it; source: makes the whole module."""
 
     module: str
     where: str
-    before: str
-    after: str
+    what: str
     source: Callable[[], str]
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.where}: {self.before} -> {self.after}"
+        return f"{self.module}.{self.where}: {self.what}"
 
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:
-    """All of them, in the order of the source."""
-    tree = ast.parse(source)
+    """All of them, in the order of the source. Two of a function that read alike have numbers."""
+    tree, seen = ast.parse(source), Counter[tuple[str, str]]()
     for path, node in _within(tree, ""):
         for other in _others(node):
-            yield Mutant(module, path, _said(node), _said(other), partial(_with, tree, node, other))
+            what = f"{_said(node)} -> {_said(other)}"
+            seen[path, what] += 1
+            numbered = what if seen[path, what] == 1 else f"{what} ({seen[path, what]})"
+            yield Mutant(module, path, numbered, partial(_with, tree, node, other))
 
 
 def _within(node: ast.AST, path: str) -> Iterator[tuple[str, ast.AST]]:
