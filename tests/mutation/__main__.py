@@ -1,6 +1,7 @@
 """`python -m tests.mutation`: mutants of operator/aiqms/policy and gate, a sample of them by seed, until the minutes are over. Ends with 1 where one survives.
 
-Survivors that change nothing are in survivors.txt, each with the reason.
+The tests are collected once, and it is noted once which function each calls (a minute or two). Then, for each mutant, a copy of the process
+swaps the code of the one function, and runs the tests that call it. Survivors that change nothing are in survivors.txt, each with the reason.
 """
 
 from __future__ import annotations
@@ -12,18 +13,25 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
+from hypothesis import Phase, settings
+
+from tests.mutation.collected import Case, with_cases
 from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.reach import Calls, FailsAsItIs, function, reached
 from tests.mutation.survivors import known
+from tests.mutation.swap import swap
 from tests.mutation.trial import Fate, fate
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "operator"
 SURVIVORS = Path(__file__).with_name("survivors.txt")
 PACKAGES = ("policy", "gate")
-SECONDS = 120.0  # for the tests of one mutant: more is a loop that does not end, and found
+SECONDS = 120.0  # of the processor, for the tests of one mutant: all of them take a quarter of it
 NOT_TRIED = ("gate.render",)  # a test compares every letter of what it writes
 
 
@@ -34,34 +42,10 @@ def modules() -> dict[str, Path]:
     return {name: path for name, path in named.items() if name not in NOT_TRIED}
 
 
-def stages(module: str, *, near: bool) -> list[list[str]]:
-    """What is run for a module's mutants: the tests that name it, then all tables, then the laws. near: those that name it alone."""
-    package, _, name = module.rpartition(".")
-    tests = sorted((ROOT / "tests" / "unit" / package.partition(".")[0]).glob("test_*.py"))
-    own = [t for t in tests if t.stem == f"test_{name}"]
-    naming = own + [t for t in tests if t not in own and not _long(t) and _imports(t, package, name)]
-    rest, laws = ([t for t in tests if t not in naming and _long(t) is long] for long in (False, True))
-    return [[str(t) for t in each] for each in ((naming or rest,) if near else (naming, rest, laws)) if each]
-
-
-def _long(test: Path) -> bool:
-    """Laws come last, for they take long."""
-    return "laws" in test.stem or test.stem == "test_total"
-
-
-def _imports(test: Path, package: str, name: str) -> bool:
-    """Whether the test names it."""
-    froms = [n for n in ast.walk(ast.parse(test.read_text())) if isinstance(n, ast.ImportFrom)]
-    return any(f.module == f"aiqms.{package}.{name}" or (f.module == f"aiqms.{package}" and any(a.name == name for a in f.names)) for f in froms)
-
-
-def tried(mutant: Mutant, path: Path, *, near: bool) -> Fate:
-    """What becomes of it: the first stage that does not pass tells."""
-    source = mutant.source()
-    for stage in stages(mutant.module, near=near):
-        if (found := fate(f"aiqms.{mutant.module}", source, path, stage, SECONDS)) is not Fate.SURVIVED:
-            return found
-    return Fate.SURVIVED
+def unit_tests() -> list[str]:
+    """Those of these packages but the laws, which take minutes, and find little that the tables do not."""
+    found = [t for package in PACKAGES for t in sorted((ROOT / "tests" / "unit" / package).glob("test_*.py"))]
+    return [str(t) for t in found if "laws" not in t.stem and t.stem != "test_total"]
 
 
 def sample(chosen: Iterable[str], seed: int) -> list[tuple[Mutant, Path]]:
@@ -74,36 +58,86 @@ def sample(chosen: Iterable[str], seed: int) -> list[tuple[Mutant, Path]]:
     return [queue[n] for n in range(max(map(len, queues), default=0)) for queue in queues if n < len(queue)]
 
 
-def warm() -> None:
-    """What every test imports and no mutant changes: each process has it from the start."""
-    for name in ("hypothesis.strategies", "aiqms.api.clearance", "aiqms.api.conditions", "aiqms.api.crds", "aiqms.api.procedure", "aiqms.api.record"):
-        importlib.import_module(name)
+@dataclass(frozen=True)
+class Reach:
+    """loading: what is called as the modules are loaded; tests: what each function has for tests."""
+
+    loading: Collection[str]
+    tests: Mapping[str, Sequence[Case]]
+
+
+def tried(mutant: Mutant, path: Path, reach: Reach) -> tuple[Fate, int]:
+    """What becomes of it, and how many tests reach it."""
+    module = importlib.import_module(f"aiqms.{mutant.module}")
+    swapped = swap(module, mutant.where, ast.unparse(ast.parse(path.read_text())), mutant.source())
+    changed = function(swapped.function.__code__) if swapped else ""
+    cases = sorted(reach.tests.get(changed, []), key=partial(_distance, mutant.module))
+    if swapped is None or (not cases and changed in reach.loading):
+        return Fate.NOT_TRIED, 0
+    return fate(swapped, cases, SECONDS), len(cases)
+
+
+def _distance(module: str, case: Case) -> int:
+    """The tests of the module come first, then those that name it, and within these the quickest."""
+    package, _, name = module.rpartition(".")
+    return 0 if case.path.stem == f"test_{name}" else 1 if _imports(case.path, f"aiqms.{package}", name) else 2
+
+
+@cache
+def _imports(test: Path, package: str, name: str) -> bool:
+    """Whether the test names it."""
+    froms = [n for n in ast.walk(ast.parse(test.read_text())) if isinstance(n, ast.ImportFrom)]
+    return any(f.module == f"{package}.{name}" or (f.module == package and any(a.name == name for a in f.names)) for f in froms)
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("module", nargs="*", help="such as policy.approvals; default: all")
-    parser.add_argument("--minutes", type=float, default=30, help="how long at most")
+    parser.add_argument("--minutes", type=float, default=30, help="how long at most, once it is known which test reaches what")
     parser.add_argument("--seed", type=int, default=1, help="of the order")
-    parser.add_argument("--near", action="store_true", help="run no tests but those that name the module")
     args = parser.parse_args(arguments)
-    warm()
-    return report(args.module, args.minutes, args.seed, near=args.near)
+    # The same examples at each run, and none made shorter once it is found.
+    settings.register_profile("mutation", derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate])
+    settings.load_profile("mutation")
+    files = modules().values()
+    loading = Calls(files)
+
+    def work(cases: Sequence[Case]) -> int:
+        progress(f"noting what each of {len(cases)} tests reaches")
+        try:
+            tests = reached(cases, files)
+        except FailsAsItIs as failed:
+            say(f"fails with nothing changed: {failed}")
+            return 2
+        return report(Reach(loading.functions(), tests), sample(args.module, args.seed), args.minutes)
+
+    return with_cases(unit_tests(), loading, work)
 
 
-def report(chosen: Sequence[str], minutes: float, seed: int, *, near: bool) -> int:
+def report(reach: Reach, every: Sequence[tuple[Mutant, Path]], minutes: float) -> int:
     """Try as many as there is time for, and say what became of them."""
-    equal, outcomes, until = known(SURVIVORS), Counter[str](), time.monotonic() + 60 * minutes
-    every = sample(chosen, seed)
+    equal, outcomes, until = known(SURVIVORS), Counter[Fate](), time.monotonic() + 60 * minutes
     for mutant, path in every:
         if time.monotonic() > until:
             break
-        outcome = "known to change nothing" if str(mutant) in equal else tried(mutant, path, near=near).value
+        outcome, tests = (Fate.KNOWN, 0) if str(mutant) in equal else tried(mutant, path, reach)
         outcomes[outcome] += 1
-        if outcome in (Fate.SURVIVED.value, Fate.SLOW.value):
-            print(f"{outcome}: {mutant}", flush=True)
-    print(f"{sum(outcomes.values())} of {len(every)} mutants: {', '.join(f'{count} {what}' for what, count in sorted(outcomes.items()))}")
-    return 1 if outcomes[Fate.SURVIVED.value] else 0
+        if outcome in (Fate.SURVIVED, Fate.SLOW):
+            say(f"{outcome.value}: {mutant}  # {f'{tests} tests reach it' if tests else 'no test reaches it'}")
+        progress(f"{outcomes.total()} of {len(every)} mutants, {outcomes[Fate.SURVIVED]} survived")
+    say(f"{outcomes.total()} of {len(every)} mutants: {', '.join(f'{outcomes[what]} {what.value}' for what in Fate if outcomes[what])}")
+    return 1 if outcomes[Fate.SURVIVED] else 0
+
+
+def progress(line: str) -> None:
+    """One line of a terminal, in the place of the one before."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def say(line: str) -> None:
+    progress("")
+    print(line, flush=True)
 
 
 if __name__ == "__main__":
