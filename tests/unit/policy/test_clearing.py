@@ -397,6 +397,10 @@ CASES = {
     ),
     "unless its template is cleared": Case(approved(), [on(1, pods=[pod("x", held=True, outdated=True)])], "Running", "Approved", ["v1"], released=["x"]),
     "or it is older than the Clearance": Case(approved(), [on(1, pods=[pod("x", "v9", held=True, outdated=True, before=True)])], "Running", "Approved", ["v1"]),
+    "or it goes already": Case(approved(), [on(1, pods=[pod("x", "v9", held=True, outdated=True, going=True)])], "Running", "Approved", ["v1"]),
+    "a pod of an old revision that runs has the time that its lapse gives": Case(
+        approved(valid_for="30d"), [on(1), on(30, pods=[pod("old", outdated=True)])], "Held", "ApprovalExpired", covered=["v1"]
+    ),
 }  # fmt: skip
 
 
