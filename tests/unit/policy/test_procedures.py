@@ -1,4 +1,4 @@
-"""Which deployments a procedure governs (spec.appliesTo)."""
+"""Which deployments a procedure governs (spec.appliesTo), and in which roles it has people decide."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from aiqms.api.procedure import AppliesTo
-from aiqms.policy.procedures import applies
-from tests.unit.policy.given import spec
+from aiqms.policy.procedures import applies, deciding, review_roles
+from tests.unit.policy.given import procedure, spec
 
 LABELS = {"team": "lending", "stage": "prod"}
 
@@ -47,3 +47,23 @@ CASES: dict[str, tuple[dict[str, Any], bool]] = {
 @pytest.mark.parametrize(("to", "governs"), CASES.values(), ids=CASES.keys())
 def test_applies_to(to: dict[str, Any], governs: bool) -> None:
     assert applies(AppliesTo.model_validate(to), spec=spec(), namespace="lending", labels=LABELS) is governs
+
+
+OWNER = ("Approve", "model-owner")
+DECIDING: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
+    "approvals alone": ({}, [OWNER]),
+    "each role that approves": ({"roles": {"model-owner": 1, "risk": 2}}, [OWNER, ("Approve", "risk")]),
+    "whoever may stop": ({"stop": {"roles": ["on-call", "risk"]}}, [OWNER, ("Stop", "on-call"), ("Stop", "risk")]),
+    "whoever may break the glass": ({"emergency": {"roles": ["on-call"], "maxDuration": "4h", "reviewWithin": "1d"}}, [OWNER, ("Emergency", "on-call")]),
+    "access without reviews": ({"access": {"serviceAccount": "Dedicated"}}, [OWNER]),
+    "roles of reviews that nothing asks for": ({"access": {"reviewRoles": ["auditor"]}}, [OWNER]),
+    "reviews by those who approve": ({"access": {"reviewEvery": "90d"}}, [OWNER, ("ReviewAccess", "model-owner")]),
+    "reviews by others": ({"access": {"reviewEvery": "90d", "reviewRoles": ["auditor"]}}, [OWNER, ("ReviewAccess", "auditor")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("asks", "decide"), DECIDING.values(), ids=DECIDING.keys())
+def test_who_decides_what(asks: dict[str, Any], decide: list[tuple[str, str]]) -> None:
+    of = procedure(**asks)
+    assert list(deciding(of)) == decide
+    assert review_roles(of) == [role for what, role in decide if what == "ReviewAccess"]
