@@ -12,6 +12,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from aiqms.api.deployment import DeploymentSpec
+from aiqms.policy import digests
 from aiqms.policy.decide import decide
 from aiqms.policy.digests import digest
 from aiqms.policy.facts import ABSENT, Broken, Input
@@ -101,6 +102,27 @@ def reversed_keys(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: reversed_keys(v) for k, v in reversed(value.items())}
     return [reversed_keys(v) for v in value] if isinstance(value, list) else value
+
+
+CANONICAL: dict[str, tuple[Any, str]] = {
+    "words and letters": ({"b": True, "a": [None, False, "x"]}, '{"a":[null,false,"x"],"b":true}'),
+    "signs that need another": ({"a": '\x7f\x01"\\\n'}, r'{"a":"' + "\x7f" + r'\u0001\"\\\n"}'),
+    "keys beyond ASCII go by their UTF-16": ({"\ue000": 1, "😀": 2}, '{"😀":2,"\ue000":1}'),
+    "a fraction that is none": (1.0, "1"),
+    "in a map beside text": ({"a": "x", "b": 1.0}, '{"a":"x","b":1}'),
+    "in a list beside text": (["x", -0.0], '["x",0]'),
+    "in a pair": ((1, 0.5), "[1,0.5]"),
+    "deep": ({"a": [{"b": 1e21}]}, '{"a":[{"b":1e+21}]}'),
+    "the largest integer that a double tells": ({"a": 2**53 - 1, "é": 2**53 - 1}, '{"a":9007199254740991,"é":9007199254740991}'),
+    "the least": ({"a": -(2**53 - 1), "é": 1 - 2**53}, '{"a":-9007199254740991,"é":-9007199254740991}'),
+    "a larger one": ([2**53], '[{"~integer":"9007199254740992"}]'),
+    "a lesser one": ({"a": "x", "é": -(2**53)}, '{"a":"x","é":{"~integer":"-9007199254740992"}}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "written"), CANONICAL.values(), ids=CANONICAL.keys())
+def test_how_values_are_written_to_be_digested(value: Any, written: str) -> None:
+    assert digests.canonical(value).decode() == written
 
 
 @for_all(JSON | st.dictionaries(st.sampled_from(["a", "é", "\ue000", "😀", '"', "\n"]), JSON))
