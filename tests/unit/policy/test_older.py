@@ -20,11 +20,12 @@ from aiqms.policy.rbac import Given as Holds
 from aiqms.policy.rbac import Rule, Subject
 from aiqms.policy.reach import EDIT_WORKLOAD
 from aiqms.policy.surroundings import Leading, Surroundings, Uses
-from tests.unit.policy.given import HEX, after, approve, change, cleared, controls, day, given, pod, procedure, spec, template, workload
+from tests.unit.policy.given import HEX, MODEL, after, approve, change, cleared, controls, day, given, pod, procedure, spec, template, workload
 from tests.unit.policy.networks import LABELS, REGISTERED, in_place, probed, stored
 
 ENDED = "its clearance has ended, and onLapse or onChange stops it"
 LEADING = Leading("Service", "lending", "back-door", Exposure.LOAD_BALANCER, plain=("Service/back-door is open",))
+UNSURE = Leading("Gateway", "lending", "door", Exposure.LOAD_BALANCER, unknown=("Gateway/door names a Secret that cannot be read",))
 OPEN = stored("open", {"ingress": [{}]})
 
 
@@ -33,6 +34,11 @@ def form(word: str, model: str | None = HEX["1"], *, fields: Json | None = None,
     made = template(word, model)
     pod_ = {"fields": {"serviceAccountName": "scoring", "automountServiceAccountToken": False} | (fields or {})} | pod_
     return made | {"pod": made["pod"] | pod_}
+
+
+def running(*images: str, **fields: Any) -> Json:
+    """Containers of these images, and of these fields."""
+    return {"containers": [{"fields": {"name": f"c{n}", "image": image} | fields} for n, image in enumerate(images)]}
 
 
 def of_form(made: Json) -> WorkloadFacts:
@@ -76,15 +82,32 @@ def network(*others: Any, **more: Any) -> Mapping[str, Any]:
 
 CLIENTS: Json = {"access": {"network": "Clients"}}
 NO_OTHERS = Surroundings(accounts={"scoring": ()})
+LIST: Json = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}
+GET = LIST | {"verbs": ["get"]}
 READER = AccountRight("scoring", Rule(("get",), ("",), ("secrets",)), "lending", "RoleBinding lending/x (Role x)")
 EDITOR = Reach(editors=(Holds(Subject("User", "eve"), EDIT_WORKLOAD.asks[0], None),))
 PINNED = f"bank.example/v1@{HEX['7']}"
+ON_NODE = running("bank.example/v1", ports=[{"containerPort": 8000, "hostPort": 81}])
+TOLD = [{"name": "MODEL", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{MODEL}']"}}}]
+MOUNTS = {"mounts": [{"name": "files", "mountPath": "/files", "readOnly": True}]}
+CHECKED: Json = {
+    "containers": [{"fields": {"name": "main", "image": "bank.example/v1"}} | MOUNTS],
+    "initContainers": [{"fields": {"name": "check", "image": f"bank.example/check@{HEX['8']}", "env": TOLD}} | MOUNTS],
+    "volumes": {"files": {"name": "files", "emptyDir": {}}},
+}
 CLAIM: Json = {"volumes": {"data": {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}}}
 ENCRYPTED: Json = {"access": {"storage": {"classes": ["encrypted"]}}}
 HOST: Json = {"fields": {"hostNetwork": True}}
 ENDS = {
     "registries are narrowed": Case({"supply": {"registries": ["bank.example/v2"]}}, says="supply/registries (high-risk)"),
     "images have to be pinned": Case({"supply": {"pinnedImages": "Required"}}, says="supply/pinned-images (high-risk)"),
+    "one of its images is not pinned": Case(
+        {"supply": {"pinnedImages": "Required"}}, v1=running("bank.example/v1", PINNED), says="supply/pinned-images (high-risk)"
+    ),
+    "one of its images is from elsewhere": Case(
+        {"supply": {"registries": ["bank.example/*"]}}, v1=running("bank.example/v1", "other.example/proxy"), says="supply/registries (high-risk)"
+    ),
+    "the same model has to be bound, and no image is a checker": Case({"supply": {"model": "Bound"}}, v1=CHECKED, says="supply/model (high-risk)"),
     "the same model has to be bound": Case({"supply": {"model": "Bound"}}, says="supply/model (high-risk)"),
     "the same model has to be declared": Case({"supply": {"model": "Declared"}}, v1={"model": None}, says="supply/model (high-risk)"),
     "the same model is from elsewhere": Case({"supply": {"modelUris": ["s3://*/x"]}}, says="supply/model-uri (high-risk)"),
@@ -97,6 +120,9 @@ ENDS = {
     "its pods use their node's network": Case(CLIENTS, network(), v1=HOST, says="access/network (high-risk)"),
     "its ServiceAccount was given rights": Case(
         {"access": {"serviceAccount": "Dedicated"}}, {"reach": Reach(accounts=(READER,)), "around": NO_OTHERS}, says="access/rights (high-risk)"
+    ),
+    "its ServiceAccount was given more rights than are listed": Case(
+        {"access": {"rights": [LIST]}}, {"reach": Reach(accounts=(READER,)), "around": NO_OTHERS}, says="access/rights (high-risk)"
     ),
     "its ServiceAccount is somebody else's too": Case(
         {"access": {"serviceAccount": "Dedicated"}}, {"reach": Reach(), "around": Surroundings(accounts={"scoring": ("Pod/x",)})},
@@ -118,6 +144,11 @@ ENDS = {
         {"access": {"endpoints": "Registered"}}, {"around": Surroundings(endpoints=(LEADING,), reaching=(LEADING,))}
     ),
     "and asks for no TLS": Case({"access": {"tls": "Required"}}, {"around": Surroundings(endpoints=(LEADING,), reaching=(LEADING,))}),
+    "and of some nobody can say whether it asks for TLS": Case(
+        {"access": {"tls": "Required"}}, {"around": Surroundings(endpoints=(UNSURE,), reaching=(UNSURE,))}
+    ),
+    "one of its containers takes a port of the node": Case({"access": {"endpoints": "Registered"}}, v1=ON_NODE, says="access/endpoints (high-risk)"),
+    "and TLS is required": Case({"access": {"tls": "Required"}}, v1=ON_NODE, says="access/tls (high-risk)"),
     "its pods take a port of the node": Case(
         {"access": {"endpoints": "Registered", "tls": "Required"}}, v1=HOST, says="access/endpoints (high-risk)"
     ),
@@ -137,6 +168,25 @@ GOES_ON = {
     "another model is from elsewhere": Case(
         {"supply": {"modelUris": ["s3://*/x"], "model": "Bound"}},
         {"of": spec(access=REGISTERED, model={"name": "m", "version": "2", "uri": "oci://bank.example/m", "digest": HEX["1"]})},
+    ),
+    "every image of it is pinned": Case({"supply": {"pinnedImages": "Required"}}, v1=running(PINNED)),
+    "the same model has to be declared, and is": Case({"supply": {"model": "Declared"}}),
+    "the same model has to be bound, and an init container compares its files": Case(
+        {"supply": {"model": "Bound", "digestCheckers": ["bank.example/check"]}}, v1=CHECKED
+    ),
+    "the model is from where it may be, and nothing says that it has to be declared": Case(
+        {"supply": {"modelUris": ["oci://bank.example/*"]}}, v1={"model": None}
+    ),
+    "a workload is missing, so that nobody knows what the model is": Case({"supply": {"model": "Bound"}}, {"workloads": [workload(None)]}),
+    "nothing is asked of its ServiceAccount, which is the default one and may read": Case(
+        CLIENTS, {**network(), "reach": Reach(accounts=(replace(READER, account="default"),))}, v1={"fields": {"serviceAccountName": "default"}}
+    ),
+    "nobody looked at rights yet": Case({"access": {"serviceAccount": "Dedicated"}}, {"around": NO_OTHERS}),
+    "another ServiceAccount was given rights": Case(
+        {"access": {"serviceAccount": "Dedicated"}}, {"reach": Reach(accounts=(replace(READER, account="other"),)), "around": NO_OTHERS}
+    ),
+    "its ServiceAccount was given rights that are listed": Case(
+        {"access": {"rights": [GET]}}, {"reach": Reach(accounts=(READER,)), "around": NO_OTHERS}
     ),
     "a procedure in Audit would end it": Case({}, {"procedures": [procedure(), procedure("tried", audit=True, supply={"pinnedImages": "Required"})]}),
 }  # fmt: skip
@@ -161,6 +211,13 @@ def test_why_is_said(case: Case) -> None:
     assert controls(of, day(3)).get("change/approved-before") == (("Warn", "ApprovedBeforeUnfit", said) if case.says else None)
 
 
+def test_of_what_is_to_be_approved_now_its_own_controls_say_it() -> None:
+    before = after(given(approve("alice"), workloads=[of_form(form("v1"))]), day(1))
+    of = change(before, procedures=[procedure(supply={"pinnedImages": "Required"})])
+    said = controls(of, day(2))
+    assert (said["high-risk/supply/pinned-images"][0], said.get("change/approved-before")) == ("Fail", None)
+
+
 @pytest.mark.parametrize("case", ENDS.values(), ids=ENDS)
 def test_mended_it_is_admitted_again(case: Case) -> None:
     before = pending(case)
@@ -171,7 +228,7 @@ def test_mended_it_is_admitted_again(case: Case) -> None:
 @pytest.mark.parametrize("case", GOES_ON.values(), ids=GOES_ON)
 def test_what_concerns_only_what_waits_ends_nothing(case: Case) -> None:
     decision = decide(tightened(case, "Stop"), day(3))
-    assert (cleared(decision, day(3)), decision.removals) == (["v1"], ())
+    assert ([word.partition("@")[0] for word in cleared(decision, day(3))], decision.removals) == (["v1"], ())
     assert decision.status.phase == "ChangePending"
 
 
