@@ -87,9 +87,7 @@ Check = Callable[[Facts], list[Row]]
 Judged = tuple[Result, Reason, str]
 
 
-def row(
-    id_: str, result: Result, reason: Reason, message: str, *, procedure: Procedure | None = None, enforced: bool = True, serves: Sequence[str] = ()
-) -> Row:
+def row(id_: str, result: Result, reason: Reason, message: str, *, procedure: Procedure | None = None, serves: Sequence[str] = ()) -> Row:
     """A control's row; one of a procedure in Audit blocks nothing."""
     control = Control(
         id=id_, procedure=procedure.name if procedure else "", result=result, reason=reason, message=message[:4096], obligations=list(serves)[:32]
