@@ -9,7 +9,7 @@ import pytest
 
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Broken, Input, Origin
-from tests.unit.policy.given import HEX, MODEL, after, approve, change, controls, day, given, pod, procedure, spec, workload
+from tests.unit.policy.given import HEX, MODEL, after, approve, change, controls, day, fingerprint, given, pod, procedure, spec, withdraw, workload
 
 Row = tuple[str, str, str]
 
@@ -40,6 +40,7 @@ W, ROOM = "workload/Deployment/credit-scoring", "clearance/size"
 REVIEWED = procedure(reviewBy="2027-05-31T00:00:00Z")
 LIMITED = spec(risk_class="Limited")
 FULL = "the Clearance of namespace lending is near the size that the API server can store: spread its deployments over more namespaces"
+TAKEN = given(approve("alice"), withdraw("alice", "approve-alice"))
 STRAY = [pod("x", held=True, origin=Origin.ELSEWHERE)]
 OTHER, HERE = HEX["2"], HEX["1"]
 
@@ -62,6 +63,14 @@ CASES = {
     "a procedure that cannot be read": Case(
         given(procedures=[("broken", Broken("spec.revision: below 1")), procedure()]), "procedures",
         ("Error", "Invalid", "QMSProcedure broken cannot be read, so nobody knows whether it applies: spec.revision: below 1"),
+    ),
+    "none but a procedure that cannot be read, which may apply": Case(
+        given(procedures=[("broken", Broken("spec.revision: below 1"))]), "procedures",
+        ("Error", "Invalid", "QMSProcedure broken cannot be read, so nobody knows whether it applies: spec.revision: below 1"),
+    ),
+    "a message is no longer than the status can hold": Case(
+        given(procedures=[("broken", Broken("x" * 5000))]), "procedures",
+        ("Error", "Invalid", "QMSProcedure broken cannot be read, so nobody knows whether it applies: ".ljust(4096, "x")),
     ),
     "32 procedures can be kept": Case(given(procedures=[procedure(f"p{n}") for n in range(32)]), "procedures", None),
     "33 cannot": Case(
@@ -154,6 +163,12 @@ CASES = {
     "a full Clearance ends nothing that is cleared": Case(
         after(given(approve("alice")), day(1), clearance_bytes=2_000_000), ROOM, warn("ClearanceTooLarge", FULL)
     ),
+    "a full Clearance takes nothing new beside what is cleared": Case(
+        after(given(approve("alice")), day(1), workloads=[workload("v2")], clearance_bytes=2_000_000), ROOM, fail("ClearanceTooLarge", FULL)
+    ),
+    "nor what nobody knows yet": Case(
+        after(given(approve("alice")), day(1), workloads=[workload(None)], clearance_bytes=2_000_000), ROOM, fail("ClearanceTooLarge", FULL)
+    ),
     "a risk class lower than approved": Case(
         after(given(approve("alice")), day(1), of=LIMITED), "change/risk-class",
         warn("ClassLowered", "risk class was High in the subject last approved and is Limited now"),
@@ -180,6 +195,19 @@ CASES = {
     "a held pod that goes is nobody's business": Case(given(pods=[pod("a", held=True, going=True, differs=("image: a -> b",))]), "pods", None),
     "held pods of another workload": Case(
         given(pods=STRAY), "pods", warn("PodDiffers", "1 held pod, such as x, of no workload in spec.workloads: name its workload there, or delete it")
+    ),
+    "a pod of another workload that runs": Case(given(pods=[pod("x", origin=Origin.ELSEWHERE)]), "pods", None),
+    "an approval that was withdrawn": Case(
+        TAKEN, "high-risk/approvals/model-owner",
+        fail("ApprovalWithdrawn", f"0 of 1 model-owner approvals for {fingerprint(TAKEN)[:15]}; none counts yet; that of alice was withdrawn"),
+    ),
+    "one of another subject that was withdrawn": Case(
+        given(approve("alice", of=HEX["d"]), withdraw("alice", "approve-alice")), "high-risk/approvals/model-owner",
+        fail("ApprovalMissing", f"0 of 1 model-owner approvals for {fingerprint(TAKEN)[:15]}; none counts yet"),
+    ),
+    "one in another role that was withdrawn": Case(
+        given(approve("alice", "risk"), withdraw("alice", "approve-alice", "risk"), procedures=[procedure(roles={"model-owner": 1, "risk": 1})]),
+        "high-risk/approvals/model-owner", fail("ApprovalMissing", f"0 of 1 model-owner approvals for {fingerprint(TAKEN)[:15]}; none counts yet"),
     ),
     "what approvals are for while a workload is missing": Case(
         given(workloads=[workload(None)]), "high-risk/approvals/model-owner",

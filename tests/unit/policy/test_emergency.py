@@ -244,6 +244,7 @@ class TestOverdue:
     def test_one_made_before_it_was_due_does_until_then(self) -> None:
         of = broken(emergency("eve", at=2.9))
         assert (cleared(decide(of, day(2.95)), day(2.95)), cleared(decide(of, DUE), DUE)) == (["v1"], [])
+        assert (decide(of, DUE - datetime.resolution).status.phase, decide(of, DUE).status.phase) == ("Running", "Stopped")
 
     def test_a_review_that_is_taken_back_is_none(self) -> None:
         of = broken(review(), withdraw("alice", "review-alice", at=2.5))
