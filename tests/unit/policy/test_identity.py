@@ -34,6 +34,7 @@ def runs(used: Uses | None = OWN, *, accounts: dict[str, tuple[str, ...]] | None
 
 CASES: dict[str, tuple[Input, Says | None]] = {
     "nothing is asked": (runs(Uses(), of=procedure()), None),
+    "something else is asked": (runs(Uses(), of=procedure(access={"rights": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]})), None),
     "its own, without a token": (
         runs(),
         ("Pass", "IdentityDedicated", "runs as ServiceAccount scoring, which no other workload or labelled pod of the namespace uses, without a token"),

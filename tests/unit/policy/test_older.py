@@ -136,6 +136,10 @@ ENDS = {
         {"access": {"serviceAccount": "Dedicated"}}, {"reach": Reach(), "around": NO_OTHERS}, v1={"fields": {"automountServiceAccountToken": True}},
         says="access/identity (high-risk)",
     ),
+    "its pods hold a token by a volume": Case(
+        {"access": {"serviceAccount": "Dedicated"}}, {"reach": Reach(), "around": NO_OTHERS},
+        v1={"volumes": {"t": {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}}}, says="access/identity (high-risk)",
+    ),
     "its claim is of another class": Case(ENCRYPTED, {"around": Surroundings(claims={"data": "plain"})}, v1=CLAIM, says="access/storage (high-risk)"),
     "its files are on the node": Case(
         ENCRYPTED, v1={"volumes": {"data": {"name": "data", "hostPath": {"path": "/srv"}}}}, says="access/storage (high-risk)"
@@ -180,6 +184,10 @@ GOES_ON = {
     "a workload is missing, so that nobody knows what the model is": Case({"supply": {"model": "Bound"}}, {"workloads": [workload(None)]}),
     "nothing is asked of its ServiceAccount, which is the default one and may read": Case(
         CLIENTS, {**network(), "reach": Reach(accounts=(replace(READER, account="default"),))}, v1={"fields": {"serviceAccountName": "default"}}
+    ),
+    "its pods may be given a token, which is allowed": Case(
+        {"access": {"serviceAccount": "Dedicated", "token": "Allowed"}}, {"reach": Reach(), "around": NO_OTHERS},
+        v1={"fields": {"automountServiceAccountToken": True}},
     ),
     "nobody looked at rights yet": Case({"access": {"serviceAccount": "Dedicated"}}, {"around": NO_OTHERS}),
     "another ServiceAccount was given rights": Case(
