@@ -79,6 +79,18 @@ BINDINGS = {
         made(check([WRITING, {"name": "info", "mountPath": "/info"}], env=[]), volumes={"info": PODINFO}),
         "init container check, which compares the files",
     ),
+    "or by a part of one": (
+        made(check([WRITING, {"name": "info", "mountPath": "/info"}], env=[]), volumes={"info": {"projected": {"sources": [PODINFO]}}}),
+        "init container check, which compares the files",
+    ),
+    "by that alone": (
+        made(check([WRITING, {"name": "info", "mountPath": "/info"}], env=None), volumes={"info": PODINFO}),
+        "init container check, which compares the files",
+    ),
+    "of which more is said that changes nothing": (
+        made(check(workingDir="", stdin=False, terminationMessagePath="/dev/termination-log")),
+        "init container check, which compares the files",
+    ),
     "of a claim that none can write to": (
         made(check(), serve=container(mounts=[WRITING]), volumes={"models": {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}}}),
         "init container check, which compares the files",
@@ -89,6 +101,27 @@ BINDINGS = {
             serve=container(mounts=[READING, {"name": "cache", "mountPath": "/w"}]),
             volumes={"models": CLAIM, "cache": {"persistentVolumeClaim": {"claimName": "cache"}}},
         ),
+        "init container check, which compares the files",
+    ),
+    "of an image volume, to which nobody can write": (
+        made(check(), serve=container(mounts=[WRITING]), volumes=carrying(HEX["2"])),
+        "init container check, which compares the files",
+    ),
+    "of one empty folder, where another is written to": (
+        made(check(), serve=container(mounts=[READING, {"name": "tmp", "mountPath": "/tmp"}]), volumes={"tmp": {"emptyDir": {}}}),
+        "init container check, which compares the files",
+    ),
+    "of a folder of the node, where an empty one is written to": (
+        made(
+            check(),
+            serve=container(mounts=[READING, {"name": "tmp", "mountPath": "/tmp"}]),
+            volumes={"models": {"hostPath": {"path": "/srv/models"}}, "tmp": {"emptyDir": {}}},
+        ),
+        "init container check, which compares the files",
+    ),
+    "that shares its processes with what comes later": (made(check(), shareProcessNamespace=True), "init container check, which compares the files"),
+    "beside a sidecar that does not see its processes": (
+        made(container("w", mounts=[], restartPolicy="Always"), check()),
         "init container check, which compares the files",
     ),
     "an image volume": (made(volumes=carrying()), "image volume models"),
@@ -126,6 +159,10 @@ PRETENCES = {
     ),
     "by one file": (
         made(check([WRITING, {"name": "models", "mountPath": "/check", "subPath": "evil"}])),
+        "init container check mounts a part of volume models at /check, where its program may lie: mount the whole at a folder of its own",
+    ),
+    "by one file that a variable names": (
+        made(check([WRITING, {"name": "models", "mountPath": "/check", "subPathExpr": "$(MODEL)"}])),
         "init container check mounts a part of volume models at /check, where its program may lie: mount the whole at a folder of its own",
     ),
     "that sees no file": (made(check([])), "init container check mounts no volume that a container serves from"),
@@ -169,6 +206,10 @@ PRETENCES = {
     ),
     "watched by a sidecar": (
         made(container("w", mounts=[], restartPolicy="Always"), check(), shareProcessNamespace=True),
+        "init container check shares its processes with a sidecar",
+    ),
+    "also behind one that loads": (
+        made(container("load", mounts=[]), container("w", mounts=[], restartPolicy="Always"), check(), shareProcessNamespace=True),
         "init container check shares its processes with a sidecar",
     ),
     "an image volume that nobody mounts": (
