@@ -62,6 +62,10 @@ CASES: dict[str, tuple[Input, Says | None]] = {
         runs(pods={"a": OWN, "b": replace(OWN, tokens=("kube-api-access",))}),
         ("Fail", "TokenMounted", "pod b mounts a token by volume kube-api-access, which its workload does not: delete it"),
     ),
+    "a token that a pod was given by default is told of its workload alone": (
+        runs(replace(OWN, automount=None), pods={"b": Uses(account="scoring", tokens=("kube-api-access",))}),
+        ("Fail", "TokenMounted", f"{REF} may be given a token: set automountServiceAccountToken: false in its pod template"),
+    ),
     "a token of a pod, allowed": (
         runs(pods={"b": replace(OWN, tokens=("kube-api-access",))}, of=dedicated(token="Allowed")),
         ("Pass", "IdentityDedicated", "runs as ServiceAccount scoring, which no other workload or labelled pod of the namespace uses"),

@@ -74,6 +74,12 @@ EDITORS: dict[str, tuple[Input, Said | None]] = {
         ("Fail", "EditorUnexpected",
          f"access.editors does not name user eve, who may edit by acting as somebody who may (ClusterRoleBinding c1 (ClusterRole i)): {TAKE}"),
     ),
+    "one more than a message holds": (
+        under(editors(), rbac("a b c d -> register")),
+        ("Fail", "EditorUnexpected",
+         "access.editors does not name " + "; ".join(f"user {u}, who may edit (RoleBinding {HERE}/b0 (ClusterRole register))" for u in "abc")
+         + f"; and 1 more (kubectl qms who-can edit-workload edit-register -n {HERE}): {TAKE}"),
+    ),
     "more than a message holds": (
         under(editors(), rbac("a b c d e -> register")),
         ("Fail", "EditorUnexpected",
@@ -148,6 +154,10 @@ RIGHTS: dict[str, tuple[Input, Said | None]] = {
         beyond(f"get pods.apps in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
     ),
     "a named object": (under(asks(rights=[]), rbac()), None),
+    "to one object by name": (
+        under(asks(serviceAccount="Dedicated"), bound("get secrets=key,seed")),
+        beyond(f"get secrets named key, seed in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
+    ),
     "another's rights are not its": (under(asks(serviceAccount="Dedicated"), rbac("ann -> edit")), NO_MORE),
     "what everybody may": (
         under(asks(serviceAccount="Dedicated"), rbac("* @system:authenticated -> me", cluster={"me": "create selfsubjectreviews.authentication.k8s.io"})),
@@ -194,6 +204,7 @@ SEPARATION: dict[str, tuple[Input, Said | None]] = {
     "one person holds both, where one may do both": (under(procedure(roles=BOTH, distinct=False), rbac("ann -> owner", "ann -> risk")), None),
     "two people for two": (under(procedure(roles=BOTH), rbac("ann ben -> owner", "ann -> risk")), None),
     "a group is any number of people": (under(procedure(roles=BOTH), rbac("@owners -> owner", "@owners -> risk")), None),
+    "a group beside a person too": (under(procedure(roles={"model-owner": 3}), rbac("ann @owners -> owner")), None),
     "one person for a role of two": (
         under(procedure(roles={"model-owner": 2}), rbac("ann -> owner")),
         ("Warn", "RolesHeldByOne", "model-owner takes 2 people, and only ann may: bind somebody else too"),

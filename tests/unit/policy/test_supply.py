@@ -177,6 +177,10 @@ IMAGES = {
         of(serving(f"{VLLM}@{THIS}", init=MANY), asking=PINNED), "supply/pinned-images",
         fails("ImageNotPinned", f"{W}, init container i0: busybox; {W}, init container i1: busybox; {W}, init container i2: busybox; and 1 more: {FREE}"),
     ),
+    "as many as are named": (
+        of(serving(f"{VLLM}@{THIS}", init=MANY[:3]), asking=PINNED), "supply/pinned-images",
+        fails("ImageNotPinned", f"{W}, init container i0: busybox; {W}, init container i1: busybox; {W}, init container i2: busybox: {FREE}"),
+    ),
     "pinned as far as it is known": (of(serving(f"{VLLM}@{THIS}"), workload(None, ref="Job/batch"), asking=PINNED), "supply/pinned-images", MISSING),
     "not pinned, though not all is known": (
         of(workload(None, ref="Job/batch"), serving(), asking=PINNED), "supply/pinned-images", fails("ImageNotPinned", f"{W}, container serve: {VLLM}: {FREE}")
@@ -276,6 +280,9 @@ PULLING = {
         bearing(ONE, pod("a", held=True, origin=Origin.ELSEWHERE), added=["other"]), SECRETS,
         passes("PullSecretsAllowed", "no image pull secrets but those allowed: puller"),
     ),
+    "given to a pod of nobody's that runs": (
+        bearing(ONE, pod("a", origin=Origin.ELSEWHERE), added=["other"]), SECRETS, ("Warn", "PullSecretNotAllowed", GIVEN)
+    ),
     "given to a pod that goes": (
         bearing(ONE, pod("a", held=True, going=True), added=["other"]), SECRETS, passes("PullSecretsAllowed", "no image pull secrets but those allowed: puller")
     ),
@@ -292,6 +299,10 @@ def test_supply(given_: Input, id_: str, says: Row | None) -> None:
 
 def test_what_an_enforced_procedure_asks_takes_the_place_of_the_general_row() -> None:
     assert [id_ for id_ in controls(of(asking=BOUND), day(1)) if id_.endswith("supply/model")] == ["high-risk/supply/model"]
+
+
+def test_one_that_asks_something_else_of_supply_leaves_the_general_row() -> None:
+    assert [id_ for id_ in controls(of(asking=PINNED), day(1)) if id_.endswith("supply/model")] == ["supply/model"]
 
 
 def test_what_a_procedure_in_audit_asks_blocks_nothing_and_leaves_another_model_blocked() -> None:
