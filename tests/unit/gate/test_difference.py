@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aiqms.api.values import Json
 from aiqms.gate.difference import differences
 from aiqms.gate.normal import template
-from tests.unit.gate.pods import DRA, PLAIN, PODS, VLLM, main, pod
+from tests.unit.gate.pods import DRA, PLAIN, PODS, VLLM, main, owner, pod
 from tests.unit.gate.tampering import tampered
 from tests.unit.gate.test_normal import stored
 
@@ -22,6 +22,14 @@ def one(**fields: Any) -> Json:
 
 def sources(*items: Json) -> Json:
     return pod({"containers": [main()], "volumes": [{"name": "all", "projected": {"sources": list(items)}}]})
+
+
+def groups(*numbers: int) -> Json:
+    return pod({"containers": [main()], "securityContext": {"supplementalGroups": list(numbers)}})
+
+
+def owning(source: Json) -> Json:
+    return pod({"containers": [main()], "volumes": [{"name": "data"} | source]}, name="web-3", ownerReferences=owner("StatefulSet", "web", "apps/v1"))
 
 
 def annotated(**annotations: str) -> Json:
@@ -104,6 +112,34 @@ CASES: dict[str, tuple[Json, Json, list[str]]] = {
         annotated(**{"aiqms.dev_model": "sha256:2"}),
         ["annotations[aiqms.dev/model]: sha256:1 -> sha256:2"],
     ),
+    "a StatefulSet's own claim": (
+        owning({"persistentVolumeClaim": {"claimName": "data-web-3"}}),
+        owning({"emptyDir": {}}),
+        ["volumes[data].emptyDir: added {}", "volumes[data].statefulSetClaim: removed true"],
+    ),
+    "a mount less, by its path": (
+        one(volumeMounts=[{"name": "v", "mountPath": "/a"}, {"name": "v", "mountPath": "/b"}]),
+        one(volumeMounts=[{"name": "v", "mountPath": "/a"}]),
+        ['containers[main].volumeMounts[/b]: removed {"mountPath": "/b", "name": "v"}'],
+    ),
+    "ports of which one has a name, by their numbers": (
+        one(ports=[{"name": "http", "containerPort": 1}, {"containerPort": 2}]),
+        one(ports=[{"name": "http", "containerPort": 1}, {"containerPort": 2, "protocol": "UDP"}]),
+        ["containers[main].ports[2].protocol: added UDP"],
+    ),
+    "an argument about a name": (one(args=["--name=a"]), one(args=["--name=b"]), ['containers[main].args[0]: "--name=a" -> "--name=b"']),
+    "numbers in a row": (groups(1, 2), groups(1, 3), ["securityContext.supplementalGroups[1]: 2 -> 3"]),
+    "the first argument, where the last is a flag": (one(args=["a", "--password"]), one(args=["b", "--password"]), ['containers[main].args[0]: "a" -> "b"']),
+    "the flag itself": (one(args=["--api-key", "a"]), one(args=["--password", "a"]), ['containers[main].args[0]: "--api-key" -> "--password"']),
+    "what follows a word that is no flag": (one(args=["password", "a"]), one(args=["password", "b"]), ['containers[main].args[1]: "a" -> "b"']),
+    "what follows a flag that has its value": (one(args=["--api-key=x", "a"]), one(args=["--api-key=x", "b"]), ['containers[main].args[1]: "a" -> "b"']),
+    "secrets in the arguments of a container more": (
+        PLAIN,
+        pod({"containers": [main(), {"name": "more", "args": ["--api-key", "sk", "--token=sk", "--a=1"]}]}),
+        ['containers[more]: added {"args": ["--api-key", "(not shown)", "(not shown)", "--a=1"], "name": "more"}'],
+    ),
+    "letters beyond ASCII": (one(), one(workingDir="/é à"), ['containers[main].workingDir: added "/é à"']),
+    "long words": (one(workingDir="x" * 80), one(workingDir="y" * 81), [f"containers[main].workingDir: {'x' * 80} -> {'y' * 79}…"]),
     "the pod": (pod({"containers": [main()]}), pod({"containers": [main()], "hostPID": True}), ["hostPID: added true"]),
 }
 
@@ -117,6 +153,8 @@ def test_the_change_is_said(case: str) -> None:
 def test_the_rest_is_counted() -> None:
     wanted = one(**{f"field{i}": i for i in range(13)})
     assert differences(template(one()), template(wanted), at_most=2) == ["containers[main].field0: added 0", "containers[main].field1: added 1", "and 11 more"]
+    assert [len(differences(template(one()), template(wanted), at_most=n)) for n in (11, 12, 13, 14)] == [12, 13, 13, 13]
+    assert differences(template(one()), template(wanted), at_most=12)[-1] == "and 1 more"
 
 
 @given(st.sampled_from(sorted(PODS)), st.data())
