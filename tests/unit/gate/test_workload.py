@@ -9,7 +9,7 @@ import pytest
 from aiqms.api.values import Json
 from aiqms.gate.normal import template
 from aiqms.gate.rules import OWN_CLAIM
-from aiqms.gate.workload import COMPLETION_INDEX, KINDS, kind_of, pod_of, template_of
+from aiqms.gate.workload import APPARMOR, COMPLETION_INDEX, KINDS, kind_of, pod_of, template_of
 from tests.unit.gate.pods import main, owner, pod
 
 SPEC: Json = {"containers": [main()], "initContainers": [{"name": "init", "image": "fetch:1"}]}
@@ -41,6 +41,13 @@ def test_each_kind_gives_the_pod_of_its_template(kind: str) -> None:
     got = pod_of(WORKLOADS[kind])
     assert (template(got), got["metadata"]["labels"], got["metadata"]["annotations"]) == (template(pod(SPEC)), {"aiqms.dev/deployment": "credit"}, {"a": "b"})
     assert WORKLOADS[kind] == before
+
+
+def test_a_template_that_says_whose_it_is_is_not_believed() -> None:
+    """No pod gets name or owner from its template: a claim is not a StatefulSet's own because somebody wrote so."""
+    spec = {**SPEC, "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-web-0"}}]}
+    metadata = {"name": "web-0", "ownerReferences": owner("StatefulSet", "web", "apps/v1")}
+    assert template(pod_of(workload("Deployment", {"template": {"metadata": metadata, "spec": spec}}))) == template(pod(spec))
 
 
 def test_all_kinds_are_there() -> None:
@@ -94,6 +101,28 @@ def test_the_api_server_copies_an_apparmor_annotation_to_the_pods_field(
     metadata = {"annotations": {"container.apparmor.security.beta.kubernetes.io/main": annotation}}
     made = pod_of(workload("Deployment", {"template": {"metadata": metadata, "spec": spec}}))
     assert made["spec"]["containers"][0].get("securityContext", {}).get("appArmorProfile") == profile
+
+
+PROFILED: Json = {"annotations": {f"{APPARMOR}main": "unconfined"}}
+PROFILES = {
+    "without a security context of the pod": (PROFILED, {}, {"appArmorProfile": {"type": "Unconfined"}}),
+    "on Windows there is none": (PROFILED, {"os": {"name": "windows"}}, None),
+    "on Linux there is": (PROFILED, {"os": {"name": "linux"}}, {"appArmorProfile": {"type": "Unconfined"}}),
+    "what means nothing changes nothing": (
+        {"annotations": {f"{APPARMOR}main": "nonsense"}}, {"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}, None,
+    ),
+    "an annotation that is named as a container": ({"annotations": {"main": "unconfined", f"{APPARMOR}other": "unconfined"}}, {}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("metadata", "fields", "context"), PROFILES.values(), ids=PROFILES)
+def test_where_the_annotation_counts(metadata: Json, fields: Json, context: Json | None) -> None:
+    made = pod_of({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [main()], **fields}})
+    assert made["spec"]["containers"][0].get("securityContext") == context
+
+
+def test_a_pod_without_metadata_is_a_pod() -> None:
+    assert pod_of({"apiVersion": "v1", "kind": "Pod", "spec": SPEC}) == {"metadata": {}, "spec": SPEC}
 
 
 @pytest.mark.parametrize(
