@@ -241,3 +241,42 @@ def test_a_site_says_which_resources_are_plain_and_which_config_maps_are_publish
 def test_ports_of_the_hosts_network_are_its_ports() -> None:
     template_form, pod_form = ({"hostNetwork": True, "containers": [main(ports=[{"containerPort": 8000, **host}])]} for host in ({}, {"hostPort": 8000}))
     assert matches(template(pod(template_form)), pod(pod_form))
+
+
+def reading(field: str, **more: Any) -> Json:
+    """A pod whose init container reads this field."""
+    env = [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": field}}}]
+    return pod({"containers": [main()], "initContainers": [{"name": "init", "image": "a", "env": env, **more}]})
+
+
+@pytest.mark.parametrize(("field", "stamp"), [("metadata.annotations", True), (f"metadata.annotations['{SUBJECT}']", True), ("metadata.name", False)])
+def test_a_pod_that_reads_its_subject_is_stamped(field: str, stamp: bool) -> None:
+    assert template(reading(field))["stamp"] is stamp
+
+
+def test_what_an_init_container_reads_counts() -> None:
+    assert template(reading("metadata.labels['a']"))["reads"] == {"annotations": [], "labels": ["a"]}
+    assert inputs(reading("metadata.name", envFrom=[{"configMapRef": {"name": "a"}}])) == ["configmaps/a"]
+
+
+def test_what_comes_with_an_injected_token_is_no_input_whatever_is_published() -> None:
+    one = pod({"containers": [main()], "volumes": [{"name": "t", "projected": TOKEN}]})
+    assert inputs(one, Rules(published_config_maps=())) == []
+
+
+def test_ports_are_the_nodes_only_with_its_network() -> None:
+    ports = [{"containerPort": 8000}]
+    found = [template(pod({"containers": [main(ports=ports)], **more}))["pod"]["containers"][0]["fields"]["ports"] for more in ({}, {"hostNetwork": True})]
+    assert found == [ports, [{"hostPort": 8000, "containerPort": 8000}]]
+
+
+def test_a_claim_is_a_statefulsets_own_where_that_is_the_controller() -> None:
+    claim = {"name": "data", "persistentVolumeClaim": {"claimName": "data-web-0"}}
+    owners = owner("StatefulSet", "web", "apps/v1"), [o | {"controller": False} for o in owner("StatefulSet", "web", "apps/v1")]
+    found = [template(pod({"containers": [main()], "volumes": [claim]}, name="web-0", ownerReferences=o))["pod"]["volumes"]["data"] for o in owners]
+    assert found == [OWN_CLAIM, claim]
+
+
+def test_a_label_is_free_though_an_annotation_of_that_name_is_guarded() -> None:
+    one = pod({"containers": [main()]}, labels={MODEL: "a"}, annotations={MODEL: "b"})
+    assert (template(one)["labels"], template(one)["annotations"]) == ({}, {MODEL: "b"})
