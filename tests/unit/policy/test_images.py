@@ -91,6 +91,8 @@ def test_a_port_is_no_tag(reference: str, name: str) -> None:
 
 
 ALLOWED = {
+    "a digest that is none, of an image that is": ("bank.example/vllm@evil.example/vllm", "bank.example/*", False),
+    "a tag that is none, of an image that is": ("bank.example/vllm:v1@sha256:0", "bank.example/*", False),
     "below a registry": (PINNED, "registry.bank.example/*", True),
     "at another port": ("registry.bank.example:5000/vllm", "registry.bank.example/*", False),
     "at that port": ("registry.bank.example:5000/vllm:v1", "registry.bank.example:5000/*", True),
