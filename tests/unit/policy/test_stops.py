@@ -11,6 +11,7 @@ from aiqms.api.clearance import Orphan
 from aiqms.api.deployment import Control, DeploymentStatus, Result
 from aiqms.api.record import RecordStatus
 from aiqms.policy.decide import decide, deregistered
+from aiqms.policy.elsewhere import Others, elsewhere
 from aiqms.policy.facts import Broken, Input, Procedure, Record, Told
 from tests.unit.policy.given import (
     HEX,
@@ -429,3 +430,11 @@ def test_a_stop_is_about_the_deployment_whatever_its_subject() -> None:
 
 def test_a_deployment_without_stops_has_no_row() -> None:
     assert [c.id for c in decide(given(), day(1)).status.controls if c.id == "stop"] == []
+
+
+@pytest.mark.parametrize(("authorized", "stops"), [(True, ("stop-otto",)), (False, ())], ids=["in the role", "without it"])
+def test_a_stop_under_a_procedure_that_applied_last_is_remembered_if_it_was_by_somebody_in_the_role(authorized: bool, stops: tuple[str, ...]) -> None:
+    left = procedure("left", stop={"roles": ["on-call"]})
+    before = decide(given(procedures=[left]), day(1)).status
+    found = elsewhere(Others((left,), frozenset()), [record("Stop", "otto", "on-call", 1, authorized=authorized)], (), before)
+    assert [e.stops for e in found] == ([stops] if stops else [])
