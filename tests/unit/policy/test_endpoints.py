@@ -182,6 +182,9 @@ ENCRYPTED: dict[str, tuple[Input, Says | None]] = {
     ),
     "an Ingress with TLS": (reached(INSIDE, WEB), ("Pass", "TlsRequired", "Ingress/web asks for TLS")),
     "an Ingress with TLS by a wildcard": (reached(INSIDE, replace(WEB, tls=(("*.example",),))), ("Pass", "TlsRequired", "Ingress/web asks for TLS")),
+    "an Ingress with TLS by one of several entries": (
+        reached(INSIDE, replace(WEB, tls=(("b.example",), ("a.example",)))), ("Pass", "TlsRequired", "Ingress/web asks for TLS")
+    ),
     "an Ingress with TLS for another host": (
         reached(INSIDE, replace(WEB, tls=(("b.example",),))), ("Fail", "TlsMissing", "Ingress/web has no entry in spec.tls for a.example: add one")
     ),
@@ -253,6 +256,20 @@ def test_the_status_lists_them_those_that_nobody_registered_first() -> None:
         EndpointSeen(kind="HTTPRoute", namespace="other", name="api", exposure=Exposure.ROUTE, at=["api.example"]),
         EndpointSeen(kind="Ingress", name="web", exposure=Exposure.INGRESS, at=["a.example"]),
         EndpointSeen(kind="Service", name="scoring", exposure=Exposure.CLUSTER, at=["8000"], registered=True),
+    ]
+
+
+def test_an_ingress_for_any_host_is_listed_as_such() -> None:
+    assert [e.at for e in found(INSIDE, Ingress("web", (("", "scoring"), ("a.example", "scoring"))))] == [("8000",), ("*", "a.example")]
+
+
+def test_a_route_for_any_host_is_listed_as_such() -> None:
+    assert [e.at for e in found(INSIDE, replace(ROUTE, hosts=()))] == [("8000",), ("*",)]
+
+
+def test_the_network_of_a_node_is_listed() -> None:
+    assert decide(reached(used=Uses(host=True)), day(1)).status.endpoints == [
+        EndpointSeen(kind="Deployment", name="credit-scoring", exposure=Exposure.HOST_PORT, at=["host network"])
     ]
 
 

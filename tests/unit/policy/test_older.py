@@ -41,6 +41,10 @@ def running(*images: str, **fields: Any) -> Json:
     return {"containers": [{"fields": {"name": f"c{n}", "image": image} | fields} for n, image in enumerate(images)]}
 
 
+def ephemeral(class_: str) -> Json:
+    return {"volumes": {"data": {"name": "data", "ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": class_}}}}}}
+
+
 def of_form(made: Json) -> WorkloadFacts:
     return replace(workload(), template=made, digest=digest(made))
 
@@ -141,6 +145,7 @@ ENDS = {
         v1={"volumes": {"t": {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}}}, says="access/identity (high-risk)",
     ),
     "its claim is of another class": Case(ENCRYPTED, {"around": Surroundings(claims={"data": "plain"})}, v1=CLAIM, says="access/storage (high-risk)"),
+    "its own volume is of another class": Case(ENCRYPTED, v1=ephemeral("plain"), says="access/storage (high-risk)"),
     "its files are on the node": Case(
         ENCRYPTED, v1={"volumes": {"data": {"name": "data", "hostPath": {"path": "/srv"}}}}, says="access/storage (high-risk)"
     ),
@@ -167,6 +172,7 @@ GOES_ON = {
         {"access": {"endpoints": "Registered", "tls": "Required", "serviceAccount": "Dedicated"}}, {"around": BROUGHT, "reach": Reach()}
     ),
     "the operator's own policy is being put back": Case(CLIENTS, {"network": replace(network()["network"], policies=())}),
+    "its own volume is of such a class": Case(ENCRYPTED, v1=ephemeral("encrypted")),
     "the class of its claim is not known yet": Case(ENCRYPTED, v1=CLAIM),
     "its claim is a StatefulSet's": Case(ENCRYPTED, v1={"volumes": {"data": rules.OWN_CLAIM}}),
     "another model is from elsewhere": Case(

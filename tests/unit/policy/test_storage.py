@@ -80,6 +80,10 @@ CASES: dict[str, tuple[Input, Says | None]] = {
         keeps(volume(OWN, "data-scoring", "encrypted"), claims={"data-scoring-0": "encrypted", "data-scoring-1": "standard"}),
         fail("claim data-scoring-1 is of StorageClass standard"),
     ),
+    "a claim beside others that are named as a StatefulSet's": (keeps(volume(CLAIM, "model"), claims={"model": "encrypted", "model-0": "standard"}), GOOD),
+    "a claim in the name of an ephemeral one's, which no pod takes": (
+        keeps(volume(EPHEMERAL, class_="encrypted"), pods={"x": (volume(EPHEMERAL, "x-data", "encrypted"),)}, claims={"x-data": "standard"}), GOOD
+    ),
     "a pod's own claim": (
         keeps(volume(OWN, "data-scoring", "encrypted"), pods={"x": (volume(CLAIM, "data-x"),)}, claims={"data-x": "standard"}),
         fail("claim data-x is of StorageClass standard"),
@@ -148,8 +152,10 @@ def test_a_statefulsets_volume_is_known_by_its_claim_template() -> None:
 
 
 def test_the_status_lists_secrets_config_maps_and_volumes_of_templates_and_pods() -> None:
-    declared = Uses(secrets=("key",), config_maps=("mode",), volumes=(volume(OWN, "data-scoring"), Volume("tmp", "EmptyDir"), Volume("m", "ConfigMap")))
-    running = Uses(secrets=("old",), volumes=(volume(CLAIM, "data-scoring-0"), Volume("disk", "HostPath"), Volume("tmp", "EmptyDir")))
+    shared = Volume("tmp", "EmptyDir"), Volume("scratch", EPHEMERAL, "", "encrypted")
+    declared = Uses(secrets=("key",), config_maps=("mode",), volumes=(volume(OWN, "data-scoring"), Volume("m", "ConfigMap"), *shared))
+    own = volume(CLAIM, "data-scoring-0"), Volume("scratch", EPHEMERAL, "scoring-0-scratch", "encrypted")
+    running = Uses(secrets=("old",), volumes=(*own, Volume("disk", "HostPath"), Volume("tmp", "EmptyDir"), Volume("m", "HostPath")))
     around = Surroundings(workloads={REF: declared}, pods={"scoring-0": running}, claims={"data-scoring-0": "encrypted"})
     assert decide(given(around=around), day(1)).status.reads == Reads(
         secrets=["key", "old"],
@@ -158,6 +164,8 @@ def test_the_status_lists_secrets_config_maps_and_volumes_of_templates_and_pods(
             VolumeSeen(name="data", kind=CLAIM, claim="data-scoring-0", storage_class="encrypted"),
             VolumeSeen(name="data", kind=OWN),
             VolumeSeen(name="disk", kind="HostPath"),
+            VolumeSeen(name="m", kind="HostPath"),
+            VolumeSeen(name="scratch", kind=EPHEMERAL, storage_class="encrypted"),
             VolumeSeen(name="tmp", kind="EmptyDir"),
         ],
     )
@@ -165,8 +173,8 @@ def test_the_status_lists_secrets_config_maps_and_volumes_of_templates_and_pods(
 
 def test_volumes_that_differ_by_their_class_alone_are_listed_in_one_order() -> None:
     classes = [f"c{n:02}" for n in range(20)]
-    around = Surroundings(workloads={f"Deployment/{c}": Uses(volumes=(volume(EPHEMERAL, class_=c),)) for c in classes})
-    assert [v.storage_class for v in decide(given(around=around), day(1)).status.reads.volumes] == classes
+    around = Surroundings(workloads={f"Deployment/{c}": Uses(volumes=(volume(EPHEMERAL, class_=c),)) for c in (*classes, None)})
+    assert [v.storage_class for v in decide(given(around=around), day(1)).status.reads.volumes] == ["", *classes]
 
 
 def test_a_list_that_is_too_long_says_how_much_it_leaves_out() -> None:
