@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from aiqms.api.clearance import Orphan
+from aiqms.api.clearance import Entry, Orphan
 from aiqms.api.deployment import Control, DeploymentStatus, Result
 from aiqms.api.record import RecordStatus
 from aiqms.policy.decide import decide, deregistered
 from aiqms.policy.elsewhere import Others, elsewhere
-from aiqms.policy.facts import Broken, Input, Procedure, Record, Told
+from aiqms.policy.facts import Broken, Elsewhere, Input, Procedure, Record, Told
 from tests.unit.policy.given import (
     HEX,
     after,
@@ -436,5 +436,11 @@ def test_a_deployment_without_stops_has_no_row() -> None:
 def test_a_stop_under_a_procedure_that_applied_last_is_remembered_if_it_was_by_somebody_in_the_role(authorized: bool, stops: tuple[str, ...]) -> None:
     left = procedure("left", stop={"roles": ["on-call"]})
     before = decide(given(procedures=[left]), day(1)).status
-    found = elsewhere(Others((left,), frozenset()), [record("Stop", "otto", "on-call", 1, authorized=authorized)], (), before)
+    found = elsewhere(Others((left,), frozenset()), [record("Stop", "otto", "on-call", 1, authorized=authorized)], (Entry(audit=True),), before)
     assert [e.stops for e in found] == ([stops] if stops else [])
+
+
+def test_those_stop_who_may_under_what_applies_and_under_what_a_stop_was_made_under() -> None:
+    stopping, mute = procedure("left", stop={"roles": ["on-call"]}), procedure("mute")
+    left = Elsewhere(stopping, stops=("stop-otto",)), Elsewhere(replace(stopping, name="glass"), emergencies=("broke",)), Elsewhere(mute, stops=("x",))
+    assert given(stop_roles={"high-risk": ("risk",)}, elsewhere=left).stopping == {"high-risk": ("risk",), "left": ("on-call",)}
