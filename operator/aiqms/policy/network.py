@@ -267,7 +267,8 @@ def _in_force(of: Judged) -> Said | None:
     return Result.PASS, Reason.NETWORK_POLICY_IN_FORCE, f"NetworkPolicy {of.name}: {_summary(of.object['spec'])}"
 
 
-_STEPS: list[Callable[[Judged], Said | None]] = [_ungoverned, _host, _contested, _missing, _opens_more, _restoring, _tried_out, _in_force]
+# What concerns the pods that run comes before what a template says that may wait for ever: else whoever writes that one hides it.
+_STEPS: list[Callable[[Judged], Said | None]] = [_ungoverned, _contested, _missing, _opens_more, _host, _restoring, _tried_out, _in_force]
 
 
 def _summary(spec: Json) -> str:

@@ -116,6 +116,9 @@ ENDS = {
     "the same model has to be declared": Case({"supply": {"model": "Declared"}}, v1={"model": None}, says="supply/model (high-risk)"),
     "the same model is from elsewhere": Case({"supply": {"modelUris": ["s3://*/x"]}}, says="supply/model-uri (high-risk)"),
     "another NetworkPolicy opens more": Case(CLIENTS, network(OPEN)),
+    "another one opens more, and the template that waits takes its node's network": Case(
+        CLIENTS, {**network(OPEN), "workloads": [of_form(form("v2", fields={"hostNetwork": True}))]}
+    ),
     "the operator's own is contested": Case(CLIENTS, network(contest=Contest("flux"))),
     "and could not be put back for a minute": Case(
         CLIENTS, {"network": replace(network()["network"], policies=(), failing=Failing(day(1), "refused"))}
