@@ -92,7 +92,7 @@ def _rights(facts: Facts, procedure: Procedure, access: Access) -> Row:
     said = f"beyond access.rights, {_some([_may(r) for r in strict or beyond], look)}"
     if not strict:
         who = "the administrators of that namespace gave it, and nothing here asked for it: have them take it off the binding"
-        return _row(RIGHTS, Result.WARN, Reason.RIGHTS_BEYOND, f"{said}: {who}", procedure)
+        return _row(RIGHTS, *unless_missing(facts, (Result.WARN, Reason.RIGHTS_BEYOND, f"{said}: {who}")), procedure)
     return _row(RIGHTS, Result.FAIL, Reason.RIGHTS_BEYOND, f"{said}: take it off the binding, or list the rule with a higher revision", procedure)
 
 

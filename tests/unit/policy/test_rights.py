@@ -178,8 +178,9 @@ def test_rights(of: Input, answer: Said | None) -> None:
 
 @pytest.mark.parametrize("there", [[], [workload()]], ids=["no workload yet", "one of two workloads"])
 def test_rights_of_what_does_not_exist_were_not_looked_at(there: list[WorkloadFacts]) -> None:
-    of = change(under(asks(serviceAccount="Dedicated"), rbac()), workloads=[*there, workload(None, ref="Job/batch")])
-    assert said(of, "access/rights") == ("Skip", "WorkloadMissing", "this is known once every workload exists")
+    for graph in (rbac(), rbac(others={"shop": [f"{HERE}/scoring -> view"]})):
+        of = change(under(asks(serviceAccount="Dedicated"), graph), workloads=[*there, workload(None, ref="Job/batch")])
+        assert said(of, "access/rights") == ("Skip", "WorkloadMissing", "this is known once every workload exists")
 
 
 BOTH = {"model-owner": 1, "risk-manager": 1}
