@@ -96,6 +96,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=30, help="how long at most, once it is known which test reaches what")
     parser.add_argument("--seed", type=int, default=1, help="of the order")
     args = parser.parse_args(arguments)
+    if unknown := sorted(set(args.module) - set(modules())):
+        parser.error(f"no such module: {', '.join(unknown)}; there are {', '.join(modules())}")
     # The same examples at each run, and none made shorter once it is found.
     settings.register_profile("mutation", derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate])
     settings.load_profile("mutation")

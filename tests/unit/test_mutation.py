@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.mutation.__main__ import SURVIVORS, Reach, modules, tried
+from tests.mutation.__main__ import SURVIVORS, Reach, main, modules, tried
 from tests.mutation.collected import Case, with_cases
 from tests.mutation.forked import forked
 from tests.mutation.mutants import mutants
@@ -188,3 +188,9 @@ def test_what_is_listed_as_unnoticed_is_there_and_has_its_reason() -> None:
     listed = known(SURVIVORS)
     assert sorted(set(listed) - {str(m) for name, path in modules().items() for m in mutants(name, path.read_text())}) == []
     assert [mutant for mutant, why in listed.items() if not why] == []
+
+
+def test_a_module_that_is_not_there_is_an_error_and_not_a_run_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["policy.none"])
+    assert "no such module: policy.none" in capsys.readouterr().err
