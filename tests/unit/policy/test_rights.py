@@ -40,48 +40,48 @@ def editors(*groups: str, users: tuple[str, ...] = ()) -> Procedure:
 TAKE = "take them off the binding, or name them with a higher revision"
 MASTERS = "group system:masters may edit everything whatever RBAC says: name it under access.editors.groups once you know who has its certificates"
 NOBODY_LOOKED = "nobody looked at roles and bindings yet, so who can do what is not known: the operator lists them (kubectl qms doctor)"
-EDITORS: dict[str, tuple[Input, Said | None]] = {
-    "not asked for": (under(asks(), rbac("eve -> edit")), None),
-    "nobody looked": (under(editors(), None), ("Error", "RbacUnknown", NOBODY_LOOKED)),
+EDITORS: dict[str, tuple[Procedure, Rbac | None, Said | None]] = {
+    "not asked for": (asks(), rbac("eve -> edit"), None),
+    "nobody looked": (editors(), None, ("Error", "RbacUnknown", NOBODY_LOOKED)),
     "all are named": (
-        under(editors("devs", "system:masters", users=("ann",)), rbac("@devs -> edit", "* ann -> register")),
+        editors("devs", "system:masters", users=("ann",)), rbac("@devs -> edit", "* ann -> register"),
         ("Pass", "EditorsKnown", "who may edit is named: group devs; group system:masters; user ann"),
     ),
-    "all but the group that may everything": (under(editors("devs"), rbac("@devs -> edit")), ("Warn", "EditorUnexpected", MASTERS)),
+    "all but the group that may everything": (editors("devs"), rbac("@devs -> edit"), ("Warn", "EditorUnexpected", MASTERS)),
     "one more by a binding": (
-        under(editors("devs"), rbac("@devs eve -> edit")),
+        editors("devs"), rbac("@devs eve -> edit"),
         ("Fail", "EditorUnexpected", f"access.editors does not name user eve, who may edit (RoleBinding {HERE}/b0 (ClusterRole edit)): {TAKE}"),
     ),
     "one more, cluster-wide": (
-        under(editors("devs"), rbac("@devs -> edit", "* @ops -> cluster-admin")),
+        editors("devs"), rbac("@devs -> edit", "* @ops -> cluster-admin"),
         ("Fail", "EditorUnexpected", f"access.editors does not name group ops, who may edit (ClusterRoleBinding c1 (ClusterRole cluster-admin)): {TAKE}"),
     ),
     "a service account that is not named": (
-        under(editors("devs"), rbac("ci/bot -> register")),
+        editors("devs"), rbac("ci/bot -> register"),
         ("Fail", "EditorUnexpected", f"access.editors does not name serviceaccount ci/bot, "
          f"who may edit (RoleBinding {HERE}/b0 (ClusterRole register)): {TAKE}"),
     ),
     "a service account that is named by its user name": (
-        under(editors("system:masters", users=("system:serviceaccount:ci:bot",)), rbac("ci/bot -> register")),
+        editors("system:masters", users=("system:serviceaccount:ci:bot",)), rbac("ci/bot -> register"),
         ("Pass", "EditorsKnown", "who may edit is named: group system:masters; serviceaccount ci/bot"),
     ),
     "a user who has a group's name is not that group": (
-        under(editors("devs"), rbac("devs -> edit")),
+        editors("devs"), rbac("devs -> edit"),
         ("Fail", "EditorUnexpected", f"access.editors does not name user devs, who may edit (RoleBinding {HERE}/b0 (ClusterRole edit)): {TAKE}"),
     ),
     "one who may act as one of them": (
-        under(editors("devs"), rbac("@devs -> edit", "* eve -> i", cluster={"i": "impersonate groups"})),
+        editors("devs"), rbac("@devs -> edit", "* eve -> i", cluster={"i": "impersonate groups"}),
         ("Fail", "EditorUnexpected",
          f"access.editors does not name user eve, who may edit by acting as somebody who may (ClusterRoleBinding c1 (ClusterRole i)): {TAKE}"),
     ),
     "one more than a message holds": (
-        under(editors(), rbac("a b c d -> register")),
+        editors(), rbac("a b c d -> register"),
         ("Fail", "EditorUnexpected",
          "access.editors does not name " + "; ".join(f"user {u}, who may edit (RoleBinding {HERE}/b0 (ClusterRole register))" for u in "abc")
          + f"; and 1 more (kubectl qms who-can edit-workload edit-register -n {HERE}): {TAKE}"),
     ),
     "more than a message holds": (
-        under(editors(), rbac("a b c d e -> register")),
+        editors(), rbac("a b c d e -> register"),
         ("Fail", "EditorUnexpected",
          "access.editors does not name " + "; ".join(f"user {u}, who may edit (RoleBinding {HERE}/b0 (ClusterRole register))" for u in "abc")
          + f"; and 2 more (kubectl qms who-can edit-workload edit-register -n {HERE}): {TAKE}"),
@@ -89,9 +89,9 @@ EDITORS: dict[str, tuple[Input, Said | None]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("of", "answer"), EDITORS.values(), ids=EDITORS.keys())
-def test_editors(of: Input, answer: Said | None) -> None:
-    assert said(of, "access/editors") == answer
+@pytest.mark.parametrize(("of", "graph", "answer"), EDITORS.values(), ids=EDITORS.keys())
+def test_editors(of: Procedure, graph: Rbac | None, answer: Said | None) -> None:
+    assert said(under(of, graph), "access/editors") == answer
 
 
 def test_an_editor_too_many_keeps_what_is_approved_from_being_cleared_and_in_audit_nothing() -> None:
@@ -113,67 +113,67 @@ def bound(words: str, *, everywhere: bool = False) -> Rbac:
     return rbac(f"{'* ' if everywhere else ''}{HERE}/scoring -> r", cluster={"r": words})
 
 
-RIGHTS: dict[str, tuple[Input, Said | None]] = {
-    "not asked for": (under(asks(), bound("get secrets")), None),
-    "nobody looked": (under(asks(serviceAccount="Dedicated"), None), ("Error", "RbacUnknown", NOBODY_LOOKED)),
-    "none at all": (under(asks(serviceAccount="Dedicated"), rbac()), NO_MORE),
-    "what is listed": (under(asks(rights=[READS]), bound("get pods")), NO_MORE),
+RIGHTS: dict[str, tuple[Procedure, Rbac | None, Said | None]] = {
+    "not asked for": (asks(), bound("get secrets"), None),
+    "nobody looked": (asks(serviceAccount="Dedicated"), None, ("Error", "RbacUnknown", NOBODY_LOOKED)),
+    "none at all": (asks(serviceAccount="Dedicated"), rbac(), NO_MORE),
+    "what is listed": (asks(rights=[READS]), bound("get pods"), NO_MORE),
     "one verb more": (
-        under(asks(rights=[READS]), bound("get,watch pods")),
+        asks(rights=[READS]), bound("get,watch pods"),
         beyond(f"get, watch pods in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
     ),
     "one resource more": (
-        under(asks(serviceAccount="Dedicated", rights=[READS]), bound("get pods,secrets")),
+        asks(serviceAccount="Dedicated", rights=[READS]), bound("get pods,secrets"),
         beyond(f"get pods, secrets in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
     ),
     "a subresource is another resource": (
-        under(asks(rights=[READS]), bound("get pods/log")), beyond(f"get pods/log in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
+        asks(rights=[READS]), bound("get pods/log"), beyond(f"get pods/log in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
     ),
     "what is listed, everywhere": (
-        under(asks(rights=[READS]), bound("get pods", everywhere=True)),
+        asks(rights=[READS]), bound("get pods", everywhere=True),
         beyond("get pods everywhere (ClusterRoleBinding c0 (ClusterRole r))"),
     ),
     "what another namespace's administrators gave": (
-        under(asks(serviceAccount="Dedicated"), rbac(others={"shop": [f"{HERE}/scoring -> view"]})),
+        asks(serviceAccount="Dedicated"), rbac(others={"shop": [f"{HERE}/scoring -> view"]}),
         ("Warn", "RightsBeyond",
          "beyond access.rights, serviceaccount scoring may get, list pods, deployments in namespace shop (RoleBinding shop/b0 (ClusterRole view))"
          ": the administrators of that namespace gave it, and nothing here asked for it: have them take it off the binding"),
     ),
     "that, beside something of one's own": (
-        under(asks(serviceAccount="Dedicated"), rbac(f"{HERE}/scoring -> r", cluster={"r": "get secrets"}, others={"shop": [f"{HERE}/scoring -> view"]})),
+        asks(serviceAccount="Dedicated"), rbac(f"{HERE}/scoring -> r", cluster={"r": "get secrets"}, others={"shop": [f"{HERE}/scoring -> view"]}),
         beyond(f"get secrets in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
     ),
     "what was given in the cluster's own namespace": (
-        under(asks(serviceAccount="Dedicated"), rbac(others={"kube-system": [f"{HERE}/scoring -> r"]}, cluster={"r": "get secrets"})),
+        asks(serviceAccount="Dedicated"), rbac(others={"kube-system": [f"{HERE}/scoring -> r"]}, cluster={"r": "get secrets"}),
         beyond("get secrets in namespace kube-system (RoleBinding kube-system/b0 (ClusterRole r))"),
     ),
-    "every verb": (under(asks(rights=[READS]), bound("* pods")), beyond(f"* pods in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))")),
-    "every verb, where that is listed": (under(asks(rights=[READS | {"verbs": ["*"]}]), bound("* pods")), NO_MORE),
+    "every verb": (asks(rights=[READS]), bound("* pods"), beyond(f"* pods in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))")),
+    "every verb, where that is listed": (asks(rights=[READS | {"verbs": ["*"]}]), bound("* pods"), NO_MORE),
     "another group": (
-        under(asks(rights=[READS]), bound("get pods.apps")),
+        asks(rights=[READS]), bound("get pods.apps"),
         beyond(f"get pods.apps in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
     ),
-    "a named object": (under(asks(rights=[]), rbac()), None),
+    "a named object": (asks(rights=[]), rbac(), None),
     "to one object by name": (
-        under(asks(serviceAccount="Dedicated"), bound("get secrets=key,seed")),
+        asks(serviceAccount="Dedicated"), bound("get secrets=key,seed"),
         beyond(f"get secrets named key, seed in namespace {HERE} (RoleBinding {HERE}/b0 (ClusterRole r))"),
     ),
-    "another's rights are not its": (under(asks(serviceAccount="Dedicated"), rbac("ann -> edit")), NO_MORE),
+    "another's rights are not its": (asks(serviceAccount="Dedicated"), rbac("ann -> edit"), NO_MORE),
     "what everybody may": (
-        under(asks(serviceAccount="Dedicated"), rbac("* @system:authenticated -> me", cluster={"me": "create selfsubjectreviews.authentication.k8s.io"})),
+        asks(serviceAccount="Dedicated"), rbac("* @system:authenticated -> me", cluster={"me": "create selfsubjectreviews.authentication.k8s.io"}),
         NO_MORE,
     ),
     "what everybody was given beyond that": (
-        under(asks(serviceAccount="Dedicated"), rbac("* @system:authenticated -> cluster-admin")),
+        asks(serviceAccount="Dedicated"), rbac("* @system:authenticated -> cluster-admin"),
         beyond("* *.* everywhere (ClusterRoleBinding c0 (ClusterRole cluster-admin))"
             "; serviceaccount scoring may * /* everywhere (ClusterRoleBinding c0 (ClusterRole cluster-admin))"),
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("of", "answer"), RIGHTS.values(), ids=RIGHTS.keys())
-def test_rights(of: Input, answer: Said | None) -> None:
-    assert said(of, "access/rights") == answer
+@pytest.mark.parametrize(("of", "graph", "answer"), RIGHTS.values(), ids=RIGHTS.keys())
+def test_rights(of: Procedure, graph: Rbac | None, answer: Said | None) -> None:
+    assert said(under(of, graph), "access/rights") == answer
 
 
 @pytest.mark.parametrize("there", [[], [workload()]], ids=["no workload yet", "one of two workloads"])
@@ -185,37 +185,37 @@ def test_rights_of_what_does_not_exist_were_not_looked_at(there: list[WorkloadFa
 
 BOTH = {"model-owner": 1, "risk-manager": 1}
 UNHELD = f"nobody holds {{}} by name in namespace {HERE}: whoever may bind roles there binds somebody (kubectl qms who-can -n {HERE})"
-SEPARATION: dict[str, tuple[Input, Said | None]] = {
-    "nobody looked": (under(procedure(), None), None),
-    "somebody holds each": (under(procedure(roles=BOTH), rbac("@owners -> owner", "ben -> risk")), None),
-    "nobody holds one": (under(procedure(roles=BOTH), rbac("ben -> risk")), ("Warn", "RoleUnheld", UNHELD.format("model-owner (approve)"))),
-    "a wildcard alone holds it": (under(procedure(), rbac("* ben -> cluster-admin")), ("Warn", "RoleUnheld", UNHELD.format("model-owner (approve)"))),
+SEPARATION: dict[str, tuple[Procedure, Rbac | None, Said | None]] = {
+    "nobody looked": (procedure(), None, None),
+    "somebody holds each": (procedure(roles=BOTH), rbac("@owners -> owner", "ben -> risk"), None),
+    "nobody holds one": (procedure(roles=BOTH), rbac("ben -> risk"), ("Warn", "RoleUnheld", UNHELD.format("model-owner (approve)"))),
+    "a wildcard alone holds it": (procedure(), rbac("* ben -> cluster-admin"), ("Warn", "RoleUnheld", UNHELD.format("model-owner (approve)"))),
     "nobody can stop": (
-        under(procedure(stop={"roles": ["on-call"]}), rbac("@owners -> owner", cluster={"on": "emergency approvalroles.aiqms.dev=on-call"})), None,
+        procedure(stop={"roles": ["on-call"]}), rbac("@owners -> owner", cluster={"on": "emergency approvalroles.aiqms.dev=on-call"}), None,
     ),
     "nobody can break the glass": (
-        under(procedure(emergency={"roles": ["on-call"], "maxDuration": "1h", "reviewWithin": "1d"}), USUAL),
+        procedure(emergency={"roles": ["on-call"], "maxDuration": "1h", "reviewWithin": "1d"}), USUAL,
         ("Warn", "RoleUnheld", UNHELD.format("on-call (emergency)")),
     ),
-    "nobody can review": (under(asks(reviewEvery="90d", reviewRoles=["auditor"]), USUAL), ("Warn", "RoleUnheld", UNHELD.format("auditor (reviewaccess)"))),
+    "nobody can review": (asks(reviewEvery="90d", reviewRoles=["auditor"]), USUAL, ("Warn", "RoleUnheld", UNHELD.format("auditor (reviewaccess)"))),
     "one person holds both": (
-        under(procedure(roles=BOTH), rbac("ann -> owner", "ann -> risk")),
+        procedure(roles=BOTH), rbac("ann -> owner", "ann -> risk"),
         ("Warn", "RolesHeldByOne", "model-owner and risk-manager take 2 people, and only ann may: bind somebody else too"),
     ),
-    "one person holds both, where one may do both": (under(procedure(roles=BOTH, distinct=False), rbac("ann -> owner", "ann -> risk")), None),
-    "two people for two": (under(procedure(roles=BOTH), rbac("ann ben -> owner", "ann -> risk")), None),
-    "a group is any number of people": (under(procedure(roles=BOTH), rbac("@owners -> owner", "@owners -> risk")), None),
-    "a group beside a person too": (under(procedure(roles={"model-owner": 3}), rbac("ann @owners -> owner")), None),
+    "one person holds both, where one may do both": (procedure(roles=BOTH, distinct=False), rbac("ann -> owner", "ann -> risk"), None),
+    "two people for two": (procedure(roles=BOTH), rbac("ann ben -> owner", "ann -> risk"), None),
+    "a group is any number of people": (procedure(roles=BOTH), rbac("@owners -> owner", "@owners -> risk"), None),
+    "a group beside a person too": (procedure(roles={"model-owner": 3}), rbac("ann @owners -> owner"), None),
     "one person for a role of two": (
-        under(procedure(roles={"model-owner": 2}), rbac("ann -> owner")),
+        procedure(roles={"model-owner": 2}), rbac("ann -> owner"),
         ("Warn", "RolesHeldByOne", "model-owner takes 2 people, and only ann may: bind somebody else too"),
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("of", "answer"), SEPARATION.values(), ids=SEPARATION.keys())
-def test_separation(of: Input, answer: Said | None) -> None:
-    assert said(of, "access/separation") == answer
+@pytest.mark.parametrize(("of", "graph", "answer"), SEPARATION.values(), ids=SEPARATION.keys())
+def test_separation(of: Procedure, graph: Rbac | None, answer: Said | None) -> None:
+    assert said(under(of, graph), "access/separation") == answer
 
 
 NOW = list_digest(access_list(USUAL))
