@@ -123,6 +123,7 @@ TOKEN = {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path":
 
 READ: dict[str, tuple[Any, Uses]] = {
     "what says nothing is the default account with a token": (spec(), Uses(labels={"app": "scoring"})),
+    "a pod without labels": ({"metadata": {}, "spec": {"containers": []}}, Uses()),
     "a named one without": (
         spec(serviceAccountName="scoring", automountServiceAccountToken=False), Uses(labels={"app": "scoring"}, account="scoring", automount=False)
     ),

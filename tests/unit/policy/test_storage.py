@@ -115,7 +115,11 @@ POD: Any = {
     "spec": {
         "imagePullSecrets": [{"name": "pull"}],
         "containers": [
-            {"name": "main", "env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "key"}}}], "envFrom": [{"configMapRef": {"name": "mode"}}]}
+            {
+                "name": "main",
+                "env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "key"}}}, {"name": "PORT", "value": "8000"}],
+                "envFrom": [{"configMapRef": {"name": "mode"}}],
+            }
         ],
         "ephemeralContainers": [{"name": "debug", "envFrom": [{"secretRef": {"name": "debug"}}]}],
         "volumes": [
@@ -142,6 +146,10 @@ def test_what_a_pod_reads() -> None:
         Volume("scratch", EPHEMERAL, "scoring-0-scratch", "encrypted"),
         Volume("share", "AzureFile"), Volume("store", "Csi"), Volume("tls", "Secret"), Volume("tmp", "EmptyDir"),
     )  # fmt: skip
+
+
+def test_an_ephemeral_claim_of_a_template_has_no_name_yet() -> None:
+    assert uses(POD | {"metadata": {}}).volumes[4] == Volume("scratch", EPHEMERAL, "", "encrypted")
 
 
 def test_a_statefulsets_volume_is_known_by_its_claim_template() -> None:
