@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiqms.policy.rbac import Ask, Binding, Clusterwide, Local, Rbac, Role, Rule, Subject, subject, subjects_who
+from aiqms.policy.rbac import Ask, Binding, Clusterwide, Local, Rbac, Role, Rule, Subject, binding_of, role_of, subject, subjects_who
+from tests.unit.policy.grants import rbac
 from tests.unit.policy.rbac_naive import may
 
 HERE, THERE = "lending", "ci"
@@ -95,6 +96,7 @@ MATCHES = {
     "every resource, subresources included": (Rule(("create",), ("",), ("*",)), EXEC, True),
     "the subresource of every resource": (Rule(("create",), ("",), ("*/exec",)), EXEC, True),
     "the resource without its subresource": (Rule(("create",), ("",), ("pods",)), EXEC, False),
+    "the subresource of nothing": (Rule(("get",), ("",), ("*/",)), PODS, False),
     "pods/*, which is no pattern to the API server": (Rule(("create",), ("",), ("pods/*",)), EXEC, False),
     "the name": (Rule(("get",), ("",), ("pods",), ("a",)), PODS, True),
     "another name": (Rule(("get",), ("",), ("pods",), ("b",)), PODS, False),
@@ -115,9 +117,54 @@ def test_a_user_with_a_service_accounts_name_is_that_service_account() -> None:
     assert subject("User", "bot") == Subject("User", "bot")
 
 
+@pytest.mark.parametrize("name", ["system:serviceaccount:ci", "system:serviceaccount:ci:bot:2", "oidc:bank:ci:bot"])
+def test_a_users_name_that_only_looks_like_a_service_accounts_is_a_users(name: str) -> None:
+    assert subject("User", name) == Subject("User", name)
+
+
+def test_a_group_with_a_service_accounts_name_is_a_group() -> None:
+    assert subject("Group", "system:serviceaccount:ci:bot") == Subject("Group", "system:serviceaccount:ci:bot")
+
+
+def test_a_role_as_it_is_stored() -> None:
+    rules = [
+        {"verbs": ["get", "list"], "apiGroups": ["", "apps"], "resources": ["pods"], "resourceNames": ["a"]},
+        {"verbs": ["get"], "nonResourceURLs": ["/metrics"]},
+    ]
+    kept = (Rule(("get", "list"), ("", "apps"), ("pods",), ("a",)), Rule(("get",), urls=("/metrics",)))
+    assert role_of({"kind": "Role", "metadata": {"name": "r", "namespace": HERE}, "rules": rules}) == Role("Role", HERE, "r", kept)
+    assert role_of({"kind": "ClusterRole", "metadata": {"name": "r"}, "rules": rules}) == Role("ClusterRole", "", "r", kept)
+
+
+def test_a_cluster_role_into_which_nothing_was_aggregated_yet_has_no_rules() -> None:
+    assert role_of({"kind": "ClusterRole", "metadata": {"name": "r"}, "rules": None}) == Role("ClusterRole", "", "r")
+
+
+def test_a_binding_as_it_is_stored() -> None:
+    named = [
+        {"kind": "User", "name": "ann"},
+        {"kind": "Group", "name": "devs"},
+        {"kind": "ServiceAccount", "name": "bot"},
+        {"kind": "ServiceAccount", "name": "bot", "namespace": THERE},
+    ]
+    raw = {"kind": "RoleBinding", "metadata": {"name": "b", "namespace": HERE}, "roleRef": {"kind": "Role", "name": "r"}, "subjects": named}
+    known = (Subject("User", "ann"), Subject("Group", "devs"), Subject("ServiceAccount", "bot", HERE), Subject("ServiceAccount", "bot", THERE))
+    assert binding_of(raw) == Binding("RoleBinding", HERE, "b", ("Role", "r"), known)
+
+
+def test_a_binding_of_nobody() -> None:
+    raw = {"kind": "ClusterRoleBinding", "metadata": {"name": "b"}, "roleRef": {"kind": "ClusterRole", "name": "r"}}
+    assert binding_of(raw) == Binding("ClusterRoleBinding", "", "b", ("ClusterRole", "r"))
+
+
 def test_system_masters_may_everything_without_any_binding() -> None:
     (found,) = subjects_who(Rbac(Clusterwide(), Local(HERE)), [PODS])
     assert (str(found.subject), found.by) == ("group system:masters", "the API server itself")
+
+
+def test_system_masters_that_a_binding_names_are_told_by_it_alone() -> None:
+    (found,) = subjects_who(rbac("* @system:masters -> cluster-admin"), [PODS])
+    assert (str(found.subject), found.by) == ("group system:masters", "ClusterRoleBinding c0 (ClusterRole cluster-admin)")
 
 
 def test_a_rolebinding_gives_a_clusterroles_rules_in_its_namespace_alone() -> None:
