@@ -10,9 +10,24 @@ from aiqms.api.record import Decision
 from aiqms.gate.rules import OPERATOR_NAMESPACE as GATES_NAMESPACE
 from aiqms.gate.workload import KINDS
 from aiqms.policy import reach
+from aiqms.policy.facts import Procedure
 from aiqms.policy.rbac import Binding, Clusterwide, Local, Rbac, Subject
-from aiqms.policy.reach import FIXED, Question, access_list, account_rights, decides, direct, list_digest, reaching, release_namespace, round_the_gate
-from tests.unit.policy.grants import HERE, rbac, role
+from aiqms.policy.reach import (
+    FIXED,
+    Question,
+    access_list,
+    account_rights,
+    covers,
+    decides,
+    direct,
+    editors,
+    list_digest,
+    reaching,
+    release_namespace,
+    round_the_gate,
+)
+from tests.unit.policy.given import procedure
+from tests.unit.policy.grants import HERE, rbac, role, rule
 
 QUESTIONS = {q.id: q for q in (*FIXED, release_namespace(HERE), *(decides(d, "model-owner") for d in Decision))}
 MASTERS = ["group system:masters"]  # in every answer but those about roles: the API server lets them do everything
@@ -31,6 +46,7 @@ DIRECT: dict[str, tuple[str, Rbac, list[str]]] = {
     "who may change one object by its name": ("edit-workload", rbac("ann -> one", cluster={"one": "patch deployments.apps=scoring"}), [*MASTERS, "user ann"]),
     "who registers": ("edit-register", rbac("ci/bot -> register"), [*MASTERS, "serviceaccount ci/bot"]),
     "who reads alone edits nothing": ("edit-workload", rbac("ann -> view"), MASTERS),
+    "a ClusterRoleBinding gives no Role": ("edit-workload", rbac("* ann -> Role:edit", roles={"edit": "patch pods"}), MASTERS),
     "a binding to a role that does not exist gives nothing": ("edit-workload", rbac("ann -> gone", "ann -> Role:gone"), MASTERS),
     "a Role of the namespace": ("read-secrets", rbac("ann -> Role:r", roles={"r": "list secrets"}), [*MASTERS, "user ann"]),
     "one who reads a named Secret": ("read-secrets", rbac("ann -> Role:r", roles={"r": "get secrets=key"}), [*MASTERS, "user ann"]),
@@ -83,6 +99,11 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     "acting as one who may": ("edit-workload", rbac("ann -> edit", "* ben -> i", cluster={"i": "impersonate users=ann"}), ["user ben: impersonate"]),
     "acting as a group that may": ("edit-workload", rbac("@devs -> edit", "* ben -> i", cluster={"i": "impersonate groups=devs"}), ["user ben: impersonate"]),
     "acting as others needs a right of the whole cluster": ("edit-workload", rbac("ann -> edit", "ben -> i", cluster={"i": "impersonate users"}), []),
+    "acting as users leads nowhere where only groups may": ("edit-workload", rbac("@devs -> edit", "* ben -> i", cluster={"i": "impersonate users"}), []),
+    "acting as a group of a user's name leads nowhere": ("edit-workload", rbac("ann -> edit", "* ben -> i", cluster={"i": "impersonate groups=ann"}), []),
+    "acting as ServiceAccounts leads nowhere where none may": (
+        "edit-workload", rbac("ann @devs -> edit", "* ben -> i", cluster={"i": "impersonate serviceaccounts"}), [],
+    ),
     "acting as a ServiceAccount of the namespace": (
         "edit-register", rbac(f"{HERE}/bot -> register", "ben -> i", cluster={"i": "impersonate serviceaccounts"}), ["user ben: impersonate"],
     ),
@@ -92,11 +113,18 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     "acting as one with a right there": (
         "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> i"]}, cluster={"i": "impersonate serviceaccounts"}), ["user ben: impersonate"],
     ),
+    "acting as a ServiceAccount there that has the name of one that may elsewhere leads nowhere": (
+        "edit-register", rbac("ci/bot qa/cat -> register", others={"ci": ["ben -> i"]}, cluster={"i": "impersonate serviceaccounts=cat"}), [],
+    ),
     "acting as a ServiceAccount by its user name": (
         "edit-register", rbac("ci/bot -> register", "* ben -> i", cluster={"i": "impersonate users=system:serviceaccount:ci:bot"}), ["user ben: impersonate"],
     ),
     "acting as others by the constrained verbs of 1.36": (
         "edit-workload", rbac("ann -> edit", "* ben -> i", cluster={"i": "impersonate:user-info users.authentication.k8s.io"}), ["user ben: impersonate"],
+    ),
+    "acting as a ServiceAccount by the constrained verb of 1.36": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> i"]},
+            cluster={"i": "impersonate:serviceaccount serviceaccounts.authentication.k8s.io"}), ["user ben: impersonate"],
     ),
     "raising a role": ("edit-workload", rbac("ben -> e", cluster={"e": "escalate roles.rbac.authorization.k8s.io"}), ["user ben: escalate"]),
     "binding any role": ("edit-workload", rbac("ben -> b", cluster={"b": "bind clusterroles.rbac.authorization.k8s.io"}), ["user ben: bind"]),
@@ -130,6 +158,9 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     "pods that run as a ServiceAccount that may": (
         "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> m"]}, cluster={"m": "create jobs.batch"}), ["user ben: pods"],
     ),
+    "deleting pods there leads nowhere": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> d"]}, cluster={"d": "delete,deletecollection pods"}), [],
+    ),
     "pods of a ReplicationController": (
         "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> m"]}, cluster={"m": "patch replicationcontrollers"}), ["user ben: pods"],
     ),
@@ -155,6 +186,7 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     "a ServiceAccount approves nothing, so its token leads nowhere": (
         "approve model-owner", rbac("ci/bot -> owner", others={"ci": ["ben -> edit"]}), [],
     ),
+    "a node's kubelet changes no workload": ("edit-workload", rbac("* ben -> n", cluster={"n": "get nodes/proxy"}), []),
     "a node's kubelet reads what its pods read": ("read-secrets", rbac("* ben -> n", cluster={"n": "get nodes/proxy"}), ["user ben: nodes"]),
 }  # fmt: skip
 
@@ -219,6 +251,22 @@ def test_the_list_has_people_and_ways_and_leaves_out_the_control_plane() -> None
     ]
 
 
+def test_no_name_but_a_roles_is_asked_about() -> None:
+    """Who may everything may stop, and would be listed as one who stops in a role of that name."""
+    words = {"g": f"release governednamespaces.aiqms.dev={HERE}", "o": "approve approvalroles.example.com=cfo", "r": "approve approvalroles.aiqms.dev=owner"}
+    graph = rbac("* ann -> cluster-admin", "ben -> g", "ben -> o", "ben -> r", cluster=words)
+    assert {line.question for line in access_list(graph) if line.question.startswith("stop ")} == {"stop owner"}
+
+
+def test_the_token_of_the_control_planes_own_is_a_way_round_and_no_way_to_what_it_may() -> None:
+    controller = Subject("ServiceAccount", "deployment-controller", "kube-system")
+    graph = rbac(others={"kube-system": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token"})
+    bound = Binding("ClusterRoleBinding", "", "system:controller:deployment-controller", ("ClusterRole", "edit"), (controller,))
+    graph = replace(graph, everywhere=Clusterwide(graph.everywhere.roles, (bound,)))
+    assert [g.way for g in reaching(graph, QUESTIONS["edit-workload"]) if str(g.subject) == "user ben"] == []
+    assert [g.way for g in round_the_gate(graph) if str(g.subject) == "user ben"] == ["host"]
+
+
 SAME = rbac("@devs -> edit", "ann -> owner")
 CHANGES = {
     "nothing": (SAME, True),
@@ -242,26 +290,35 @@ def test_the_digest_changes_with_who_can_do_what_alone(graph: Rbac, same: bool) 
 
 def test_the_control_planes_own_are_told_by_the_binding_that_ships_with_them() -> None:
     controller = Subject("ServiceAccount", "deployment-controller", "kube-system")
+    operator = Subject("ServiceAccount", "aiqms-operator", "aiqms-system")
     writes = {"w": role("ClusterRole", "w", "update deployments.apps")}
 
     def listed(name: str, of: Subject, within: str = "") -> list[str]:
         bound = Binding("RoleBinding" if within else "ClusterRoleBinding", within, name, ("ClusterRole", "w"), (of,))
         graph = replace(rbac(), everywhere=Clusterwide(writes, () if within else (bound,)), here=Local(within or HERE, {}, (bound,) if within else ()))
-        return [line.subject for line in access_list(graph) if line.question == "edit-workload" and line.subject not in MASTERS]
+        found = [line.subject for line in access_list(graph) if line.question == "edit-workload" and line.subject not in MASTERS]
+        assert [str(g.subject) for g in editors(graph) if str(g.subject) not in MASTERS] == found
+        return found
 
     assert listed("system:controller:deployment-controller", controller) == []
     assert listed("another-binding", controller) == ["serviceaccount kube-system/deployment-controller"]
     assert listed("system:controller:flux", Subject("ServiceAccount", "helm-controller", "kube-system")) == ["serviceaccount kube-system/helm-controller"]
+    assert listed("system:controller:bot", Subject("ServiceAccount", "bot", "ci")) == ["serviceaccount ci/bot"]
     assert listed("anything", Subject("User", "system:kube-controller-manager")) == []
+    assert listed("anything", Subject("Group", "system:kube-controller-manager")) == ["group system:kube-controller-manager"]
     assert listed("system:controller:deployment-controller", controller, "kube-system") == []
     assert listed("system:controller:deployment-controller", controller, HERE) == ["serviceaccount kube-system/deployment-controller"]
     assert listed("anything", Subject("User", "system:kube-scheduler"), HERE) == ["user system:kube-scheduler"]
-    assert listed("aiqms-operator", Subject("ServiceAccount", "aiqms-operator", "aiqms-system"), HERE) == ["serviceaccount aiqms-system/aiqms-operator"]
+    assert listed("aiqms-operator", operator) == []
+    assert listed("another-binding", operator) == ["serviceaccount aiqms-system/aiqms-operator"]
+    assert listed("aiqms-operator", Subject("ServiceAccount", "probe", "aiqms-system")) == ["serviceaccount aiqms-system/probe"]
+    assert listed("aiqms-operator", operator, HERE) == ["serviceaccount aiqms-system/aiqms-operator"]
 
 
 def test_a_service_accounts_rights_are_those_of_all_its_groups_everywhere() -> None:
     graph = rbac(
-        f"{HERE}/scoring -> view", f"* @system:serviceaccounts:{HERE} -> n", "* @system:serviceaccounts -> s", "* @system:authenticated -> me", "* ann -> edit",
+        f"{HERE}/scoring -> view", f"* @system:serviceaccounts:{HERE} ann -> n",
+        "* @system:serviceaccounts -> s", "* @system:authenticated -> me", "* ann -> edit",
         others={"vault": [f"system:serviceaccount:{HERE}:scoring -> Role:r"]}, other_roles={"vault": {"r": "get secrets=key"}},
         cluster={"n": "get nodes", "s": "get /openid/v1/jwks; get /metrics", "me": "create selfsubjectaccessreviews.authorization.k8s.io"},
     )  # fmt: skip
@@ -277,6 +334,74 @@ def test_what_another_namespace_gives_to_everybody_is_not_a_service_accounts_own
     groups = "@system:authenticated @system:serviceaccounts -> Role:r"
     graph = rbac(groups, others={"shop": [groups]}, roles={"r": "get pods"}, other_roles={"shop": {"r": "get secrets"}})
     assert [(r.rule.resources, r.within) for r in account_rights(graph, "scoring")] == [(("pods",), HERE), (("pods",), HERE)]
+
+
+def test_a_binding_to_a_role_that_does_not_exist_gives_a_service_account_nothing() -> None:
+    bot, scoring = f"{HERE}/scoring", Subject("ServiceAccount", "scoring", HERE)
+    graph = rbac(f"* {bot} -> gone", f"{bot} -> gone", f"{bot} -> Role:gone", others={"vault": [f"{bot} -> Role:gone"]})
+    unknown = Binding("RoleBinding", "unknown", "b", ("Role", "gone"), (scoring,))
+    assert list(account_rights(replace(graph, naming={scoring: [*graph.naming[scoring], unknown]}), "scoring")) == []
+
+
+URLS = (  # what Kubernetes 1.36 lets everybody read (bootstrappolicy), and anybody may be given once more
+    "/api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi,/openapi/*,/readyz,/version,/version/"
+    ",/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/"
+)
+EVERYBODYS = {
+    "paths that everybody reads": (f"* {HERE}/scoring -> r", f"get {URLS}", True),
+    "one of them": (f"* {HERE}/scoring -> r", "get /version", True),
+    "to write to one of them": (f"* {HERE}/scoring -> r", "post /version", False),
+    "every verb of one of them": (f"* {HERE}/scoring -> r", "* /version", False),
+    "another path": (f"* {HERE}/scoring -> r", "get /version,/metrics", False),
+    "another path by a RoleBinding, which gives no paths": (f"{HERE}/scoring -> r", "get /metrics", True),
+    "what it may ask of itself": (f"* {HERE}/scoring -> r", "create selfsubjectrulesreviews.authorization.k8s.io", True),
+    "to write what everybody reads": (f"* {HERE}/scoring -> r", "get,update clustertrustbundles.certificates.k8s.io", False),
+}
+
+
+@pytest.mark.parametrize(("bound", "words", "everybodys"), EVERYBODYS.values(), ids=EVERYBODYS.keys())
+def test_what_everybody_may_is_no_right_of_a_service_account(bound: str, words: str, everybodys: bool) -> None:
+    assert (list(account_rights(rbac(bound, cluster={"r": words}), "scoring")) == []) is everybodys
+
+
+COVERS = {
+    "itself": ("get pods", "get pods", True),
+    "another verb": ("get pods", "list pods", False),
+    "every verb": ("* pods", "get pods", True),
+    "every verb, by one": ("get pods", "* pods", False),
+    "another group": ("get pods", "get pods.apps", False),
+    "every group": ("get pods.*", "get pods.apps", True),
+    "another resource": ("get pods", "get pods,secrets", False),
+    "every resource": ("get *", "get pods,secrets/x", True),
+    "a subresource": ("get pods/log", "get pods/log", True),
+    "a subresource, by its resource": ("get pods", "get pods/log", False),
+    "the subresource of every resource": ("get */log", "get pods/log", True),
+    "the subresource of every resource, and another one": ("get */log", "get pods/exec", False),
+    "a resource, by the subresource of nothing": ("get */", "get pods", False),
+    "one object": ("get pods", "get pods=a", True),
+    "paths, which are no resources": ("get *", "get /metrics", False),
+}
+
+
+@pytest.mark.parametrize(("wide", "words", "covered"), COVERS.values(), ids=COVERS.keys())
+def test_a_rule_covers(wide: str, words: str, covered: bool) -> None:
+    assert covers(rule(wide).groups, rule(wide).resources, rule(wide).verbs, rule(words)) is covered
+
+
+ASKED = {
+    "nothing": ([procedure()], []),
+    "another thing of access": ([procedure(access={"network": "Clients"})], []),
+    "editors, by one of two": ([procedure(access={"network": "Clients"}), procedure(access={"editors": {}})], ["editors"]),
+    "a ServiceAccount of its own, by one of two": ([procedure(access={"network": "Clients"}), procedure(access={"serviceAccount": "Dedicated"})], ["accounts"]),
+    "rights": ([procedure(access={"rights": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]})], ["accounts"]),
+    "a review, by one of two": ([procedure(access={"network": "Clients"}), procedure(access={"reviewEvery": "90d"})], ["list"]),
+}
+
+
+@pytest.mark.parametrize(("procedures", "found"), ASKED.values(), ids=ASKED.keys())
+def test_no_more_is_looked_at_than_procedures_ask_for(procedures: list[Procedure], found: list[str]) -> None:
+    looked = reach.reach(rbac("@devs -> edit", f"{HERE}/scoring -> view"), procedures, ["scoring"])
+    assert [name for name in ("editors", "accounts", "list") if getattr(looked, name)] == found
 
 
 def test_every_question_has_an_id_of_its_own() -> None:
