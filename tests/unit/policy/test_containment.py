@@ -20,7 +20,7 @@ PORTAL: Json = {"namespaceSelector": {"matchLabels": {SPACE: "loan-portal"}}, "p
 HERE: Json = {"namespaceSelector": {"matchLabels": {SPACE: "lending"}}}
 ALLOWED: Json = {
     "ingress": [{"from": [PORTAL, HERE], "ports": [{"protocol": "TCP", "port": 8000}, {"protocol": "TCP", "port": 8001}]}],
-    "egress": [{"to": [PORTAL], "ports": [{"protocol": "UDP", "port": 53}]}, {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+    "egress": [{"to": [PORTAL], "ports": [{"protocol": "UDP", "port": 53}]}, {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}, {"ipBlock": {"cidr": "fd00::/8"}}]}],
 }
 
 
@@ -54,6 +54,8 @@ WITHIN = {
     "one of the ports": ingress(port={"protocol": "TCP", "port": 8001}),
     "a range of the ports": ingress(port={"port": 8000, "endPort": 8001}),
     "some of the addresses": egress({"ipBlock": {"cidr": "10.1.0.0/16", "except": ["10.1.1.0/24"]}}),
+    "some of the addresses of the other family": egress({"ipBlock": {"cidr": "fd00:1::/32"}}),
+    "some of the addresses, written as one of them": egress({"ipBlock": {"cidr": "10.1.2.3/16"}}),
     "some of the addresses, at a port": egress({"ipBlock": {"cidr": "10.1.0.0/16"}}, {"protocol": "SCTP", "port": 9}),
 }
 
@@ -93,6 +95,8 @@ BEYOND = {
     ),
     "a peer of one rule at a port of another": (egress(PORTAL, {"port": 8000}), "egress to namespace loan-portal (app=portal) at TCP 8000"),
     "more addresses": (egress({"ipBlock": {"cidr": "10.0.0.0/7"}}), "egress to 10.0.0.0/7 at any port"),
+    "its own pods, where addresses are allowed": (egress({"podSelector": {}}), "egress to its own namespace at any port"),
+    "addresses of a kind that this version does not know": (egress({"ipBlock": {"cidr": "10.1.0.0/16", "via": "a"}}), "egress to 10.1.0.0/16 at any port"),
     "addresses of the other family": (egress({"ipBlock": {"cidr": "::/0"}}), "egress to ::/0 at any port"),
     "what is no address": (egress({"ipBlock": {"cidr": "everywhere"}}), "egress to everywhere at any port"),
 }  # fmt: skip
@@ -106,6 +110,40 @@ def test_this_opens_more(case: tuple[Json, str]) -> None:
 def test_nothing_lies_within_addresses_with_exceptions() -> None:
     allowed = {"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}]}
     assert beyond(egress({"ipBlock": {"cidr": "10.1.0.0/24"}}), allowed, "lending", Effort()) == ["egress to 10.1.0.0/24 at any port"]
+
+
+ONE: Json = {"matchLabels": {"a": "1"}}
+NARROWER = {
+    "the same value": (ONE, ONE, True),
+    "the same value by an expression": (ONE, expression("a", "In", "1"), True),
+    "one of the values": (ONE, expression("a", "In", "1", "2"), True),
+    "more values": (expression("a", "In", "1", "2"), ONE, False),
+    "a value, where another is excluded": (ONE, expression("a", "NotIn", "2"), True),
+    "a value that is excluded": (ONE, expression("a", "NotIn", "1"), False),
+    "values of which one is excluded": (expression("a", "In", "1", "2"), expression("a", "NotIn", "2", "3"), False),
+    "more that is excluded": (expression("a", "NotIn", "1", "2"), expression("a", "NotIn", "1"), True),
+    "less that is excluded": (expression("a", "NotIn", "1"), expression("a", "NotIn", "1", "2"), False),
+    "no label, where a value is excluded": (expression("a", "DoesNotExist"), expression("a", "NotIn", "1"), True),
+    "any label, where a value is excluded": (expression("a", "Exists"), expression("a", "NotIn", "1"), False),
+    "a value, where any will do": (ONE, expression("a", "Exists"), True),
+    "any label": (expression("a", "Exists"), expression("a", "Exists"), True),
+    "an excluded value, which no label has either": (expression("a", "NotIn", "1"), expression("a", "Exists"), False),
+    "no label, where one has to be": (expression("a", "DoesNotExist"), expression("a", "Exists"), False),
+    "no label": (expression("a", "DoesNotExist"), expression("a", "DoesNotExist"), True),
+    "a value, where no label may be": (ONE, expression("a", "DoesNotExist"), False),
+    "an excluded value, where no label may be": (expression("a", "NotIn", "1"), expression("a", "DoesNotExist"), False),
+    "an operator that this version does not know": (expression("a", "Gt", "1"), expression("a", "Gt", "1"), False),
+    "a value of another label": ({"matchLabels": {"b": "1"}}, ONE, False),
+    "a label more": ({"matchLabels": {"a": "1", "b": "1"}}, ONE, True),
+    "a label less": (ONE, {"matchLabels": {"a": "1", "b": "1"}}, False),
+    "a label, where none is asked for": (ONE, {}, True),
+    "everything": ({}, ONE, False),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "is_narrower"), NARROWER.values(), ids=NARROWER.keys())
+def test_a_selector_is_narrower_than_another(one: Json, other: Json, is_narrower: bool) -> None:
+    assert narrower(one, other) is narrower(one, other, Effort()) is is_narrower
 
 
 # The law: what is found to open nothing more lets nothing through that the allowed one does not, by Kubernetes' own rules, worked out here once more.
@@ -254,6 +292,44 @@ def told(spec: Json, allowed: Json) -> list[str] | None:
         return beyond(spec, allowed, "lending", Effort())
     except TooMuch:
         return None
+
+
+FEWER = pods({"matchLabels": {"app": "portal", "tier": "web"}})
+COSTS: dict[str, tuple[Json, tuple[int, int]]] = {
+    "nothing": ({"policyTypes": ["Ingress"]}, (0, 0)),
+    "a peer that is named as it is": (ingress(), (0, 6)),
+    "another port": ({"policyTypes": ["Ingress"], "ingress": [{"from": [PORTAL], "ports": [{"port": 8000}, {"port": 8001}]}]}, (0, 8)),
+    "a peer that has to be compared": (ingress(FEWER), (1, 19)),
+    "a value more": (ingress(pods(expression("app", "In", "portal", "shop"))), (1, 18)),
+}
+
+
+@pytest.mark.parametrize(("spec", "cost"), COSTS.values(), ids=COSTS.keys())
+def test_peers_ports_requirements_and_their_values_are_steps(spec: Json, cost: tuple[int, int]) -> None:
+    effort = Effort()
+    beyond(spec, ALLOWED, "lending", effort)
+    assert (PAIRS - effort.pairs, STEPS - effort.steps) == cost
+
+
+def test_a_pod_and_each_requirement_that_is_held_against_it_are_steps() -> None:
+    effort = Effort()
+    selects(FEWER["podSelector"], [{"app": "shop"}, {"app": "portal"}], effort)
+    assert (PAIRS - effort.pairs, STEPS - effort.steps) == (0, 6)
+
+
+def test_the_last_step_is_taken_and_no_more() -> None:
+    effort = Effort(pairs=1, steps=3)
+    effort.step(2)
+    effort.pair()
+    with pytest.raises(TooMuch):
+        effort.step()
+
+
+def test_the_last_pair_is_compared_and_no_more() -> None:
+    effort = Effort(pairs=1)
+    effort.pair()
+    with pytest.raises(TooMuch):
+        effort.pair()
 
 
 def test_beyond_so_many_pairs_of_selectors_nobody_can_tell() -> None:
