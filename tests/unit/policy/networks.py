@@ -44,10 +44,10 @@ def object_of(of: Input) -> Json:
 
 
 def in_place(of: Input, *others: Stored, **more: Any) -> Input:
-    """The same with the operator's own policy as it has to be, and others beside it."""
+    """The same with the operator's own policy as it has to be, and others before it."""
     object_ = object_of(of)
     own = Stored(OWN, object_["spec"], uid="own", version="1", labels=object_["metadata"]["labels"], owners=(of.network.owner,), ours=True)
-    return replace(of, network=replace(of.network, policies=(own, *others), **more))
+    return replace(of, network=replace(of.network, policies=(*others, own), **more))
 
 
 def approved(*procedures: Procedure, of: DeploymentSpec | None = None) -> Input:

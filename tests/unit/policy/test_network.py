@@ -14,7 +14,7 @@ from aiqms.policy.facts import Broken, Input
 from aiqms.policy.network import Kept, Unwanted, as_wanted, wanted
 from aiqms.policy.networks import MAX_AGE, PATIENCE, Contest, Failing, Outcome, remembered
 from tests.unit.api.network_cases import DEPLOYMENT, PROCEDURE
-from tests.unit.policy.given import after, change, cleared, controls, day, given, procedure, ready, template, workload
+from tests.unit.policy.given import after, approve, change, cleared, controls, day, given, procedure, ready, template, workload
 from tests.unit.policy.networks import LABELS, OWN, PORTAL, approved, clients, in_place, object_of, peers, probed, reached, stored
 
 NETWORK, ENFORCED = "high-risk/access/network", "high-risk/access/network-enforced"
@@ -175,6 +175,7 @@ def without(of: Input, **more: Any) -> Input:
 
 MISSING = f"NetworkPolicy {OWN} is not in place yet; nothing is cleared until it is there"
 OPEN = stored("open", {"ingress": [{}]})
+LARGE = stored("large", {"ingress": [{"from": [{"podSelector": {"matchLabels": {"n": f"{n}"}}, "namespaceSelector": {}} for n in range(600)]}]})
 HOSTED = replace(workload(), template=template("v1") | {"pod": {"fields": {"hostNetwork": True}, "containers": []}})
 CASES = {
     "no procedure asks": Case(approved(procedure()), None),
@@ -203,6 +204,10 @@ CASES = {
     "deleted while cleared, and not put right for a minute": Case(
         without(serving(approved()), failing=Failing(day(1) - PATIENCE, "500")),
         fail("NetworkPolicyMissing", f"NetworkPolicy {OWN} could not be written: 500; nothing is cleared until it is there"),
+    ),
+    "changed while cleared, so that it opens more": Case(
+        replace(serving(approved()), network=replace(approved().network, policies=(replace(OPEN, name=OWN),))),
+        ("Warn", "NetworkPolicyRestored", f"NetworkPolicy {OWN} was changed or deleted, and is being put right"),
     ),
     "contested by one who applies it": Case(
         in_place(approved(), contest=Contest("argocd")),
@@ -235,6 +240,10 @@ CASES = {
     "another one of other pods": Case(
         in_place(approved(), replace(OPEN, spec=OPEN.spec | {"podSelector": {"matchLabels": {"app": "shop"}}})), ("Pass", "NetworkPolicyInForce", SUMMARY)
     ),
+    "another one that says nothing of whom it selects: everybody": Case(
+        in_place(approved(), replace(OPEN, spec={"policyTypes": ["Ingress"], "ingress": [{}]})),
+        fail("NetworkPolicyOpensMore", f"beside {OWN}, these pods are opened by NetworkPolicy open (ingress from anywhere at any port); {ADD_UP}"),
+    ),
     "another one that selects by a label of a running pod alone": Case(
         in_place(approved(), replace(OPEN, spec=OPEN.spec | {"podSelector": {"matchLabels": {"hash": "1"}}}), labels=(LABELS, LABELS | {"hash": "1"})),
         fail("NetworkPolicyOpensMore", f"beside {OWN}, these pods are opened by NetworkPolicy open (ingress from anywhere at any port); {ADD_UP}"),
@@ -243,10 +252,13 @@ CASES = {
         in_place(approved(), stored("same", {"ingress": object_of(approved())["spec"]["ingress"]})), ("Pass", "NetworkPolicyInForce", SUMMARY)
     ),
     "another one that is too large to be compared": Case(
-        in_place(approved(), stored("large", {"ingress": [{"from": [{"podSelector": {"matchLabels": {"n": f"{n}"}}, "namespaceSelector": {}}
-                                                                     for n in range(600)]}]}), OPEN),
+        in_place(approved(), LARGE, OPEN),
         ("Error", "NetworkPolicyNotCompared", "NetworkPolicy large has more peers, ports and expressions than are compared, "
          f"so nobody can tell whether it opens more than {OWN}: make it smaller, or delete it"),
+    ),
+    "another one that opens more, before one that is too large": Case(
+        in_place(approved(), replace(LARGE, name="too-large"), OPEN),
+        fail("NetworkPolicyOpensMore", f"beside {OWN}, these pods are opened by NetworkPolicy open (ingress from anywhere at any port); {ADD_UP}"),
     ),
     "another one that opens nothing": Case(in_place(approved(), stored("deny", {"ingress": [], "egress": []})), ("Pass", "NetworkPolicyInForce", SUMMARY)),
     "pods in their node's network": Case(
@@ -255,6 +267,16 @@ CASES = {
     ),
     "in Audit none is made": Case(
         approved(clients(audit=True)), ("Skip", "Audit", f"in Enforce the operator would keep {SUMMARY}"),
+    ),
+    "in Audit none is made, with what would be let in": Case(
+        approved(clients(audit=True, monitoring=[{"namespace": "m"}])),
+        ("Skip", "Audit", f"in Enforce the operator would keep NetworkPolicy {OWN}: it lets namespace loan-portal (app=portal), namespace m in at 8000; "
+         "and the pods out to DNS, namespace features at 5432"),
+    ),
+    "beside one in Audit, which has no say": Case(
+        in_place(approved(clients(monitoring=[{"namespace": "m"}]), clients("q", audit=True))),
+        ("Pass", "NetworkPolicyInForce", f"NetworkPolicy {OWN}: it lets namespace loan-portal (app=portal), namespace m in at 8000; "
+         "and the pods out to DNS, namespace features at 5432"),
     ),
     "in Audit another one that opens more is found": Case(
         replace(approved(clients(audit=True)), network=replace(approved().network, policies=(replace(OPEN, name=OWN),))),
@@ -324,9 +346,9 @@ def test_a_policy_that_somebody_deleted_lapses_nothing_while_it_is_put_back() ->
 
 
 def test_nothing_new_is_cleared_on_the_strength_of_a_policy_that_is_being_put_back() -> None:
-    changed = change(without(serving(approved())), workloads=[workload("v2")])
-    found = decide(changed, day(1))
-    assert "v2" not in cleared(found, day(1))
+    changed = change(serving(approved()), approve("alice", name="more"), workloads=[workload("v2")])
+    assert "v2" in cleared(decide(changed, day(1)), day(1))
+    assert "v2" not in cleared(decide(without(changed), day(1)), day(1))
 
 
 def test_kstatus_is_told_whether_waiting_mends_it() -> None:
