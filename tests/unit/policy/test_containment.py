@@ -75,6 +75,7 @@ BEYOND = {
         ingress(pods(expression("app", "In", "shop", "portal"))), "ingress from namespace loan-portal (app In portal, shop) at TCP 8000",
     ),
     "pods that have the label at all": (ingress(pods(expression("app", "Exists"))), "ingress from namespace loan-portal (app Exists) at TCP 8000"),
+    "pods that have another one": (ingress(pods(expression("app", "NotIn", "shop"))), "ingress from namespace loan-portal (app NotIn shop) at TCP 8000"),
     "all namespaces": (ingress({"namespaceSelector": {}}), "ingress from any namespace at TCP 8000"),
     "namespaces by another label": (
         ingress(PORTAL | {"namespaceSelector": {"matchLabels": {"env": "prod"}}}), "ingress from namespaces with env=prod (app=portal) at TCP 8000",
@@ -87,6 +88,7 @@ BEYOND = {
     ),
     "another port": (ingress(port={"port": 9000}), "ingress from namespace loan-portal (app=portal) at TCP 9000"),
     "another protocol": (ingress(port={"protocol": "UDP", "port": 8000}), "ingress from namespace loan-portal (app=portal) at UDP 8000"),
+    "a port by what this version does not know": (ingress(port={"port": 8000, "via": "a"}), "ingress from namespace loan-portal (app=portal) at TCP 8000"),
     "a range that is longer": (ingress(port={"port": 8000, "endPort": 8002}), "ingress from namespace loan-portal (app=portal) at TCP 8000-8002"),
     "all ports of a protocol": (ingress(port={"protocol": "TCP"}), "ingress from namespace loan-portal (app=portal) at TCP any port"),
     "a port by name, which each pod gives another number": (ingress(port={"port": "http"}), "ingress from namespace loan-portal (app=portal) at TCP http"),
@@ -122,6 +124,7 @@ NARROWER = {
     "a value that is excluded": (ONE, expression("a", "NotIn", "1"), False),
     "values of which one is excluded": (expression("a", "In", "1", "2"), expression("a", "NotIn", "2", "3"), False),
     "more that is excluded": (expression("a", "NotIn", "1", "2"), expression("a", "NotIn", "1"), True),
+    "the same that is excluded": (expression("a", "NotIn", "1"), expression("a", "NotIn", "1"), True),
     "less that is excluded": (expression("a", "NotIn", "1"), expression("a", "NotIn", "1", "2"), False),
     "no label, where a value is excluded": (expression("a", "DoesNotExist"), expression("a", "NotIn", "1"), True),
     "any label, where a value is excluded": (expression("a", "Exists"), expression("a", "NotIn", "1"), False),
@@ -144,6 +147,22 @@ NARROWER = {
 @pytest.mark.parametrize(("one", "other", "is_narrower"), NARROWER.values(), ids=NARROWER.keys())
 def test_a_selector_is_narrower_than_another(one: Json, other: Json, is_narrower: bool) -> None:
     assert narrower(one, other) is narrower(one, other, Effort()) is is_narrower
+
+
+CHOSEN = {
+    "a value": (ONE, ["1"]),
+    "values": (expression("a", "In", "1", "2"), ["1", "2"]),
+    "another value, or no label": (expression("a", "NotIn", "1"), ["2", "3", None]),
+    "a label": (expression("a", "Exists"), ["1", "2", "3"]),
+    "no label": (expression("a", "DoesNotExist"), [None]),
+    "what this version does not know, which is taken for all": (expression("a", "Gt", "1"), ["1", "2", "3", None]),
+    "everything": ({}, ["1", "2", "3", None]),
+}
+
+
+@pytest.mark.parametrize(("selector", "chosen"), CHOSEN.values(), ids=CHOSEN.keys())
+def test_a_selector_chooses(selector: Json, chosen: list[str | None]) -> None:
+    assert [value for value in ("1", "2", "3", None) if selects(selector, [{"a": value} if value else {}], Effort())] == chosen
 
 
 # The law: what is found to open nothing more lets nothing through that the allowed one does not, by Kubernetes' own rules, worked out here once more.
