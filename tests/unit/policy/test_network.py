@@ -68,6 +68,7 @@ SPECS: dict[str, tuple[Input, str, Any]] = {
     "a client twice is once": (approved(of=reached(clients=[{"namespace": "a"}, {"namespace": "a"}])), "ingress.0.from", peers("a")),
     "no egress: DNS alone": (approved(of=reached(egress=[])), "egress", [KUBE_DNS]),
     "addresses at any port": (approved(of=reached(egress=[{"cidr": "10.0.0.0/8"}])), "egress.1", {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}),
+    "a destination of nothing, which the CRD refuses: DNS alone": (approved(of=reached(egress=[{}])), "egress", [KUBE_DNS]),
     "a selector without what is empty": (
         approved(of=reached(egress=[{"namespace": "a", "podSelector": {"matchExpressions": [{"key": "k", "operator": "Exists"}]}}])),
         "egress.1.to.0.podSelector",
@@ -108,6 +109,7 @@ NONE: dict[str, tuple[Input, type]] = {
     "no procedure asks": (approved(procedure()), Unwanted),
     "only one in Audit asks": (approved(clients(audit=True)), Unwanted),
     "the register entry cannot be read": (given(of=Broken("spec.role: none"), procedures=[clients()]), Kept),
+    "one that cannot be read beside one that does not ask": (given(procedures=[procedure(), ("broken", Broken("spec.title: too long"))]), Kept),
     "a procedure that cannot be read may ask": (given(procedures=[("broken", Broken("spec.title: too long"))]), Kept),
 }
 
@@ -190,6 +192,9 @@ CASES = {
     "not as it has to be": Case(
         replace(approved(), network=in_place(approved(of=reached(ports=[1]))).network), fail("NetworkPolicyMissing", MISSING)
     ),
+    "not there, and no workload either": Case(
+        replace(without(serving(approved())), workloads=(workload(None),)), fail("NetworkPolicyMissing", MISSING)
+    ),
     "it could not be written": Case(
         without(approved(), failing=Failing(day(1), "403 Forbidden: no")),
         fail("NetworkPolicyMissing", f"NetworkPolicy {OWN} could not be written: 403 Forbidden: no; nothing is cleared until it is there"),
@@ -237,6 +242,11 @@ CASES = {
         fail("NetworkPolicyOpensMore", f"beside {OWN}, these pods are opened by NetworkPolicy "
              + "; ".join(f"n{n} (egress to namespace a at any port and 1 more)" for n in range(5)) + f"; and 2 more; {ADD_UP}"),
     ),
+    "as many as a message names open more": Case(
+        in_place(approved(), *(replace(OPEN, name=f"n{n}") for n in range(5))),
+        fail("NetworkPolicyOpensMore", f"beside {OWN}, these pods are opened by NetworkPolicy "
+             + "; ".join(f"n{n} (ingress from anywhere at any port)" for n in range(5)) + f"; {ADD_UP}"),
+    ),
     "another one of other pods": Case(
         in_place(approved(), replace(OPEN, spec=OPEN.spec | {"podSelector": {"matchLabels": {"app": "shop"}}})), ("Pass", "NetworkPolicyInForce", SUMMARY)
     ),
@@ -265,6 +275,7 @@ CASES = {
         in_place(replace(approved(), workloads=(HOSTED,))),
         fail("HostNetwork", "the pods of Deployment/credit-scoring use their node's network, to which no NetworkPolicy applies: take hostNetwork out"),
     ),
+    "of a workload that does not exist yet": Case(in_place(replace(approved(), workloads=(workload(None),))), ("Pass", "NetworkPolicyInForce", SUMMARY)),
     "in Audit none is made": Case(
         approved(clients(audit=True)), ("Skip", "Audit", f"in Enforce the operator would keep {SUMMARY}"),
     ),
@@ -321,6 +332,10 @@ CASES = {
     "enforcement: before the first probe of a new leader, and never judged": Case(
         in_place(approved(clients(networkUnverified="Refused")), pending=True),
         ("Error", "EnforcementNotVerified", "enforcement not verified: the first network probe is under way"), ENFORCED,
+    ),
+    "enforcement: while a new leader is still at its first probe, which nobody answered so far": Case(
+        in_place(approved(), pending=True, probe=probed(Outcome.SILENT, 1, "probe:8090 does not answer")),
+        ("Warn", "EnforcementNotVerified", "enforcement not verified: the network probe tells nothing: probe:8090 does not answer"), ENFORCED,
     ),
     "enforcement: missing, which no procedure takes for a warning": Case(
         in_place(approved(), probe=probed(Outcome.OPEN, 1)),
