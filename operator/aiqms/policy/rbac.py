@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 
 from aiqms.api.values import GROUP, Json
 
@@ -103,7 +103,7 @@ class Role:
     rules: tuple[Rule, ...] = ()
 
     @cached_property
-    def _known(self) -> dict[Ask, Rule | None]:
+    def _known(self) -> dict[Ask, tuple[str, ...] | None]:
         return {}
 
     @cached_property
@@ -112,11 +112,11 @@ class Role:
         about = (r for r in self.rules if {GROUP, ANY} & set(r.groups) and {"approvalroles", ANY} & set(r.resources))
         return frozenset(name for rule in about for name in rule.names)
 
-    def giving(self, ask: Ask) -> Rule | None:
-        """The first rule that allows it; one without names before one with."""
+    def giving(self, ask: Ask) -> tuple[str, ...] | None:
+        """The names that its rules together allow it for, none for all; None where no rule allows it."""
         if ask not in self._known:
-            found = [r for r in self.rules if r.allows(ask)]
-            self._known[ask] = min(found, key=lambda r: bool(r.names), default=None)
+            found = [r.names for r in self.rules if r.allows(ask)]
+            self._known[ask] = reduce(_together, found) if found else None
         return self._known[ask]
 
 
@@ -253,13 +253,24 @@ def binding_of(raw: Json) -> Binding:
 
 
 def subjects_who(rbac: Rbac, asks: Iterable[Ask]) -> list[Given]:
-    """Who may do any one of these: one answer for each subject and binding."""
+    """Who may do any one of these: one answer for each subject and binding, with the names of all that they may. Its ask is one that the first name is for."""
     found: dict[tuple[Subject, Binding | None], Given] = {}
     for ask in asks:
         for given in rbac.who(ask):
-            found.setdefault((given.subject, given.binding), given)
+            key = (given.subject, given.binding)
+            before = found.get(key)
+            if before is None:
+                found[key] = given
+            elif before.names:
+                names = _together(before.names, given.names)
+                found[key] = replace(before, names=names) if names else given
     return list(found.values())
 
 
+def _together(some: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of objects; none stands for all."""
+    return tuple(dict.fromkeys((*some, *more))) if some and more else ()
+
+
 def _given(ask: Ask, bound: Iterable[tuple[Role, list[Binding]]]) -> list[Given]:
-    return [Given(s, ask, b, rule.names) for role, each in bound if (rule := role.giving(ask)) for b in each for s in b.subjects]
+    return [Given(s, ask, b, names) for role, each in bound if (names := role.giving(ask)) is not None for b in each for s in b.subjects]

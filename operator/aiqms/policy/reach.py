@@ -135,7 +135,7 @@ def escalate(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterat
 def bind(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Binds a role that they do not hold to themselves; with resourceNames only one of those."""
     found = subjects_who(rbac, (Ask("bind", _RBAC, "roles"), Ask("bind", _RBAC, "clusterroles")))
-    yield from (g for g in found if not g.names or any(role.giving(ask) for role in _roles(rbac, g.names) for ask in question.asks))
+    yield from (g for g in found if not g.names or any(role.giving(ask) is not None for role in _roles(rbac, g.names) for ask in question.asks))
 
 
 def _roles(rbac: Rbac, names: Iterable[str]) -> Iterator[Role]:

@@ -167,6 +167,34 @@ def test_system_masters_that_a_binding_names_are_told_by_it_alone() -> None:
     assert (str(found.subject), found.by) == ("group system:masters", "ClusterRoleBinding c0 (ClusterRole cluster-admin)")
 
 
+ANY_POD = Ask("get", "", "pods")
+NAMED: dict[str, tuple[str, list[Ask], tuple[str, ...]]] = {
+    "one object": ("get pods=a", [ANY_POD], ("a",)),
+    "objects of several rules": ("get pods=a,b; get pods=b,c", [ANY_POD], ("a", "b", "c")),
+    "one, and by another rule all": ("get pods=a; get pods", [ANY_POD], ()),
+    "all, and by another rule one": ("get pods; get pods=a", [ANY_POD], ()),
+    "one in either way": ("get pods=a; patch pods=b", [ANY_POD, Ask("patch", "", "pods")], ("a", "b")),
+    "one, and in another way all": ("get pods=a; patch pods", [ANY_POD, Ask("patch", "", "pods")], ()),
+    "all, and in another way one": ("get pods; patch pods=a", [ANY_POD, Ask("patch", "", "pods")], ()),
+}
+
+
+@pytest.mark.parametrize(("words", "asks", "names"), NAMED.values(), ids=NAMED.keys())
+def test_the_objects_that_somebody_may_are_those_of_all_rules_together(words: str, asks: list[Ask], names: tuple[str, ...]) -> None:
+    found = subjects_who(rbac("ann -> r", cluster={"r": words}), asks)
+    assert [g.names for g in found if str(g.subject) == "user ann"] == [names]
+
+
+def test_the_ask_that_is_told_is_one_that_the_names_are_about() -> None:
+    """`kubectl qms who-can` asks the API server about it once more."""
+    patch = Ask("patch", "", "pods")
+    graph = rbac("ann -> r", "ben -> s", cluster={"r": "get pods=a; patch pods", "s": "get pods=a; patch pods=b"})
+    assert [(str(g.subject), g.ask, g.names) for g in subjects_who(graph, [ANY_POD, patch]) if g.binding] == [
+        ("user ann", patch, ()),
+        ("user ben", ANY_POD, ("a", "b")),
+    ]
+
+
 def test_a_rolebinding_gives_a_clusterroles_rules_in_its_namespace_alone() -> None:
     reads = Role("ClusterRole", "", "r", (Rule(("get",), ("",), ("pods", "nodes")),))
     bound = Binding("RoleBinding", HERE, "b", ("ClusterRole", "r"), (Subject("User", "ann"),))

@@ -104,6 +104,14 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     "acting as ServiceAccounts leads nowhere where none may": (
         "edit-workload", rbac("ann @devs -> edit", "* ben -> i", cluster={"i": "impersonate serviceaccounts"}), [],
     ),
+    "acting as one of several": (
+        "edit-workload", rbac("ann -> edit", "* ben -> i",
+            cluster={"i": "impersonate users=carol; impersonate users=ann"}), ["user ben: impersonate"],
+    ),
+    "acting as one by the old verb, and as another by the new": (
+        "edit-workload", rbac("ann -> edit", "* ben -> i",
+            cluster={"i": "impersonate users=carol; impersonate:user-info users.authentication.k8s.io=ann"}), ["user ben: impersonate"],
+    ),
     "acting as a ServiceAccount of the namespace": (
         "edit-register", rbac(f"{HERE}/bot -> register", "ben -> i", cluster={"i": "impersonate serviceaccounts"}), ["user ben: impersonate"],
     ),
@@ -134,6 +142,14 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     ),
     "binding a role that gives it and that nobody has": (
         "edit-workload", rbac("ben -> b", cluster={"b": "bind clusterroles.rbac.authorization.k8s.io=edit"}), ["user ben: bind"],
+    ),
+    "binding one of several": (
+        "edit-workload", rbac("ben -> b", cluster={"b": "bind clusterroles.rbac.authorization.k8s.io=view; bind clusterroles.rbac.authorization.k8s.io=edit"}),
+        ["user ben: bind"],
+    ),
+    "binding one Role, and every ClusterRole": (
+        "edit-workload", rbac("ben -> b", cluster={"b": "bind roles.rbac.authorization.k8s.io=view; bind clusterroles.rbac.authorization.k8s.io"}),
+        ["user ben: bind"],
     ),
     "binding another role leads nowhere": (
         "edit-workload", rbac("ann -> edit", "ben -> b",
@@ -175,6 +191,9 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     ),
     "a Secret by its name, of which nobody knows what it is, leads nowhere": (
         "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> s"]}, cluster={"s": "get secrets=key"}), [],
+    ),
+    "a Secret by its name, and others that are made": (
+        "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> s"]}, cluster={"s": "get secrets=key; create secrets"}), ["user ben: secrets"],
     ),
     "a Secret where no ServiceAccount may leads nowhere": (
         "edit-register", rbac("ci/bot -> register", others={"qa": ["ben -> s"]}, cluster={"s": "get secrets"}), [],
