@@ -160,11 +160,10 @@ def port_within(port: Json | None, allowed: Ports | None) -> bool:
     if port is None or set(port) - {"protocol", "port", "endPort"} or not isinstance(port.get("port"), int):
         return False
     first, last = int(port["port"]), int(port.get("endPort") or port["port"])
-    wanted = range(first, last + 1)
-    return len(wanted) <= len(allowed) and all((port.get("protocol", "TCP"), n) in allowed for n in wanted)
+    return all((port.get("protocol", "TCP"), n) in allowed for n in range(first, last + 1))
 
 
-def _open(ports: Sequence[Json]) -> Ports | None:
+def _open(ports: Sequence[Json] | None) -> Ports | None:
     """None: any."""
     return {(p.get("protocol", "TCP"), p["port"]) for p in ports if isinstance(p.get("port"), int)} if ports else None
 
@@ -177,7 +176,7 @@ def beyond(spec: Json, allowed: Json, namespace: str, effort: Effort) -> list[st
 
 def _beyond(spec: Json, allowed: Json, where: tuple[str, str], namespace: str, effort: Effort) -> Iterator[str]:
     field, peers = where
-    mine = [(each.get(peers) or [], _open(each.get("ports") or [])) for each in allowed.get(field) or []]
+    mine = [(each.get(peers) or [], _open(each.get("ports"))) for each in allowed.get(field) or []]
     for rule in spec.get(field) or []:
         strange = sorted(set(rule) - {peers, "ports"})
         if strange:
