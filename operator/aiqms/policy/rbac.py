@@ -222,13 +222,12 @@ class Rbac:
         return {}
 
     def local(self, namespace: str) -> Local | None:
-        """The part of one namespace; None where it is not known or has none."""
+        """The part of one namespace; None where it is not known or has none, and of CLUSTER."""
         return self.here if namespace == self.here.namespace else self.others.get(namespace)
 
     def who(self, ask: Ask) -> list[Given]:
         """Each subject that may do it, with each binding that gives it."""
-        namespace = self.here.namespace if ask.within == HERE else ask.within
-        local = self.local(namespace) if namespace else None
+        local = self.local(self.here.namespace if ask.within == HERE else ask.within)
         return [*self.everywhere.who(ask), *(_given(ask, local.bound(self.everywhere)) if local else ())]
 
 

@@ -112,7 +112,7 @@ def impersonate(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Ite
     yield from _named(subjects_who(rbac, _impersonating("users")), users)
     yield from _named(subjects_who(rbac, _impersonating("groups")), groups)
     for namespace in sorted({s.namespace for s in known if s.kind == "ServiceAccount"}):
-        accounts = {s.name for s in known if s.kind == "ServiceAccount" and s.namespace == namespace}
+        accounts = {s.name for s in known if s.namespace == namespace}
         yield from _named(subjects_who(rbac, _impersonating("serviceaccounts", namespace)), accounts)
 
 
@@ -177,9 +177,12 @@ def pods(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[G
 
 
 def _accounts(rbac: Rbac, holders: Sequence[Given]) -> dict[str, set[str]]:
-    """Names by namespace, so that a namespace of many is asked about once. Those whose namespace is known, less the cluster's own: `host` is about these."""
+    """ServiceAccounts' names by namespace, so that a namespace of many is asked about once. No others have a namespace.
+
+    Those whose namespace is known, less the cluster's own: `host` is about these.
+    """
     found: dict[str, set[str]] = {}
-    for who in sorted({h.subject for h in holders if h.subject.kind == "ServiceAccount" and not own(h)}):
+    for who in sorted({h.subject for h in holders if not own(h)}):
         if rbac.local(who.namespace):
             found.setdefault(who.namespace, set()).add(who.name)
     return found
@@ -225,8 +228,7 @@ _SESSIONS = ("open-session", "read-logs", "read-secrets")
 
 def ways(question: Question) -> dict[str, Way]:
     """The ways that lead to this right."""
-    reaching = {**ANYBODY} if question.decision else {**ANYBODY, **THROUGH}
-    return reaching | ({"nodes": nodes} if question.id in _SESSIONS else {})
+    return {**ANYBODY, **THROUGH} | ({"nodes": nodes} if question.id in _SESSIONS else {})
 
 
 def reaching(rbac: Rbac, question: Question) -> list[Given]:
@@ -387,7 +389,7 @@ _PUBLIC = (  # system:discovery, system:public-info-viewer, system:service-accou
 
 def everybodys(rule: Rule, within: str) -> bool:
     """Whether every authenticated user, or every ServiceAccount, may it in a new cluster. By what the rule says: a role's name says nothing."""
-    if rule.urls and not rule.resources:
+    if not rule.resources:
         return bool(within) or (set(rule.verbs) <= {"get"} and set(rule.urls) <= set(_PUBLIC))  # a RoleBinding gives no paths
     return any(covers(known.groups, known.resources, known.verbs, rule) for known in _EVERYBODYS)
 
