@@ -22,6 +22,7 @@ from aiqms.policy.reach import (
     direct,
     editors,
     list_digest,
+    own,
     reaching,
     release_namespace,
     round_the_gate,
@@ -332,6 +333,10 @@ def test_the_control_planes_own_are_told_by_the_binding_that_ships_with_them() -
     assert listed("another-binding", operator) == ["serviceaccount aiqms-system/aiqms-operator"]
     assert listed("aiqms-operator", Subject("ServiceAccount", "probe", "aiqms-system")) == ["serviceaccount aiqms-system/probe"]
     assert listed("aiqms-operator", operator, HERE) == ["serviceaccount aiqms-system/aiqms-operator"]
+
+
+def test_what_no_binding_gives_is_nobodys_own() -> None:
+    assert [own(g) for g in direct(rbac(), QUESTIONS["edit-workload"])] == [False]  # system:masters
 
 
 def test_a_service_accounts_rights_are_those_of_all_its_groups_everywhere() -> None:
