@@ -178,6 +178,7 @@ def without(of: Input, **more: Any) -> Input:
 MISSING = f"NetworkPolicy {OWN} is not in place yet; nothing is cleared until it is there"
 OPEN = stored("open", {"ingress": [{}]})
 LARGE = stored("large", {"ingress": [{"from": [{"podSelector": {"matchLabels": {"n": f"{n}"}}, "namespaceSelector": {}} for n in range(600)]}]})
+SERVED = serving(approved())
 HOSTED = replace(workload(), template=template("v1") | {"pod": {"fields": {"hostNetwork": True}, "containers": []}})
 CASES = {
     "no procedure asks": Case(approved(procedure()), None),
@@ -194,6 +195,9 @@ CASES = {
     ),
     "not there, and no workload either": Case(
         replace(without(serving(approved())), workloads=(workload(None),)), fail("NetworkPolicyMissing", MISSING)
+    ),
+    "not there, and what was cleared has ended": Case(
+        replace(without(SERVED), entries=tuple(e.model_copy(update={"valid_until": day(0.7)}) for e in SERVED.entries)), fail("NetworkPolicyMissing", MISSING)
     ),
     "it could not be written": Case(
         without(approved(), failing=Failing(day(1), "403 Forbidden: no")),
