@@ -23,8 +23,8 @@ SUBJECT = "aiqms.dev/subject"
 READS = ("get", "list", "watch")
 # Everything that the operator may ever write (invariant 8): verb, resource with its subresource.
 WRITES = {
-    ("patch", "aimodeldeployments/status"), ("patch", "approvalrecords/status"), ("patch", "approvalrecords"), ("patch", "clearances"),
-    ("delete", "clearances"), ("patch", "pods"), ("delete", "pods"), ("create", "events"), ("create", "leases"), ("update", "leases"),
+    ("patch", "aimodeldeployments/status"), ("patch", "approvalrecords/status"), ("patch", "approvalrecords"), ("create", "clearances"),
+    ("update", "clearances"), ("delete", "clearances"), ("patch", "pods"), ("delete", "pods"), ("create", "events"), ("create", "leases"), ("update", "leases"),
 }  # fmt: skip
 
 
@@ -158,7 +158,7 @@ class Checks:
     def _written(self, event: Json) -> None:
         body, answer = event["requestObject"], event.get("responseObject", {})
         match what(event):
-            case "patch", "clearances":
+            case "create" | "update", "clearances":
                 self._clearance(answer["spec"])
             case "patch", "pods":
                 self._release(body)

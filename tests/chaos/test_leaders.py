@@ -54,7 +54,7 @@ class Gap:
     def taken_over(self) -> datetime.datetime:
         """Wait until the other one leads and has stamped this Clearance; when it took the Lease. Fails where that takes too long."""
         eventually(lambda: epoch(self.place) == self.before + 1, within=TAKEOVER + 5, what="the Clearance has the next epoch")
-        stamped = eventually(lambda: self._done(("patch", "clearances")), within=10, what="the audit log has it")[0]
+        stamped = eventually(lambda: self._done(("update", "clearances")), within=10, what="the audit log has it")[0]
         seconds = (received(stamped) - self.began).total_seconds()
         assert seconds < TAKEOVER
         print(f"taken over after {seconds:.1f} s")

@@ -57,7 +57,7 @@ def manifest(kind: str, spec: Json, place: str, name: str = "clearance") -> Json
 
 
 def client(cluster: Cluster, kind: str) -> Api:
-    return cluster.api("admin", impersonate=OPERATOR, groups=("system:authenticated",)) if kind == "Clearance" else cluster.api("admin")
+    return cluster.api("admin", impersonate=OPERATOR, groups=("system:masters", "system:authenticated")) if kind == "Clearance" else cluster.api("admin")
 
 
 def refusal(ask: Callable[[], object]) -> str:

@@ -26,7 +26,8 @@ WRITES = {
     ("create", "events", ""): "to tell people what to do next",
     ("patch", "aimodeldeployments", "status"): "what was judged, and why",
     ("patch", "approvalrecords", "status"): "whether a record counts",
-    ("patch", "clearances", ""): "what admission compares pods with",
+    ("create", "clearances", ""): "what admission compares pods with",
+    ("update", "clearances", ""): "what admission compares pods with, when that is other than it was",
     ("patch", "networkpolicies", ""): "its own policy, made and put right",
     ("patch", "pods", ""): "a held pod is let go",
 }

@@ -20,7 +20,8 @@ WRITES = ("create", "update", "patch", "delete", "deletecollection")
 SUBJECT = "aiqms.dev/subject"
 # What it owns, the status of what it judges, and events; pods are looked at one by one.
 ALLOWED = {
-    ("patch", "clearances", ""),
+    ("create", "clearances", ""),
+    ("update", "clearances", ""),
     ("patch", "aimodeldeployments", "status"),
     ("patch", "approvalrecords", "status"),
     ("create", "events", ""),
@@ -155,7 +156,7 @@ class TestInvariant9:
         operator.start()
         governed = self.governed(admin)
         self.looked_at_all(place, operator, admin)
-        assert sorted(what(e) for e in written(operator, since)) == [("patch", "clearances", "", name, "clearance") for name in governed]
+        assert sorted(what(e) for e in written(operator, since)) == [("update", "clearances", "", name, "clearance") for name in governed]
 
     def settled(self, place: Place, operator: Operator, admin: Api) -> None:
         """Deployments in several phases; no namespace is going, and the last write is a while ago."""

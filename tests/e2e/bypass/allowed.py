@@ -7,7 +7,7 @@ from functools import partial
 
 from tests.e2e.bypass.accountable import NEW_MODEL, OWNED, is_noted, is_unmarked, noted, register_patched, registered, said_approved
 from tests.e2e.bypass.afterwards import COMMAND, admin, bound, debug, note, opened, operator, patched, put, scheduler, stamped, subject_of, tag
-from tests.e2e.bypass.around import Act, alice, clearance, decided, labelled, made, merged, namespace, removed
+from tests.e2e.bypass.around import Act, alice, decided, labelled, made, merged, namespace, removed
 from tests.e2e.bypass.attempt import DRY, Attempt, deleted, edited, is_held, took_effect
 from tests.e2e.bypass.released import legitimate
 from tests.e2e.bypass.stage import DECISION, GPU, LABEL, MODEL, SANDBOX, STOPPED, SUBJECT, Stage, plain, record
@@ -356,8 +356,8 @@ NAMESPACES: dict[str, Act] = {
     "the namespace deleted by whoever may release": lambda stage: deleted(stage.admin, "namespaces", stage.place),
     "an ungoverned namespace changed": lambda stage: stage.admin.patch("namespaces", stage.other, tag("team", "any"), dry_run=True),
     "an ungoverned namespace deleted": lambda stage: deleted(stage.admin, "namespaces", stage.other),
-    "a Clearance written by the operator": lambda stage: operator(stage).apply(
-        clearance(stage.place, {"epoch": 2**52}), manager="aiqms-operator", force=True, dry_run=True
+    "a Clearance written by the operator": lambda stage: operator(stage).replace(
+        stage.admin.get("clearances", "clearance", stage.place) | {"spec": {"epoch": 2**52}}, dry_run=True
     ),
 }
 

@@ -50,13 +50,14 @@ def refused(act: Callable[[], Json], words: str) -> bool:
 
 def _cleared_more(stage: Stage) -> None:
     """What the operator would write, were it asked: a clearance that has ended, and inputs of a kind that no workload here has."""
-    entries = stage.admin.get("clearances", "clearance", stage.place)["spec"]
+    stored = stage.admin.get("clearances", "clearance", stage.place)
+    entries = stored["spec"]
     more = {
         "lapsed": [entry | {"validUntil": PAST} for entry in entries["deployments"]["claims"]],
         "approved-in-audit": [{"audit": True, "fingerprint": stage.fingerprints["claims"]}],
     }
     inputs = [*entries["inputs"], "resourceclaims/mine", "resourceclaimtemplates/absent"]
-    stage.operator.patch("clearances", "clearance", {"spec": {"deployments": more, "inputs": inputs}}, stage.place)
+    stage.operator.replace(stored | {"spec": entries | {"deployments": entries["deployments"] | more, "inputs": inputs}})
     stage.fingerprints["lapsed"] = stage.fingerprints["claims"]
     absent = stage.admin.get("resourceclaimtemplates", "one-gpu", stage.place)
     absent = {key: absent[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": {"name": "absent", "namespace": stage.place}}
@@ -117,7 +118,8 @@ def _going(stage: Stage) -> None:
     approval["metadata"]["namespace"] = stage.going
     stage.records["going"] = stage.as_("alice").create(approval)["metadata"]["name"]
     spec = {"inputs": ["configmaps/scoring"], "rotating": ["secrets/scoring-key"]}
-    stage.operator.patch("clearances", "clearance", {"spec": spec}, stage.going)
+    stored = stage.admin.get("clearances", "clearance", stage.going)
+    stage.operator.replace(stored | {"spec": stored["spec"] | spec})
     frozen = partial(stage.mallory.patch, "configmaps", "scoring", {"data": {"mode": "reckless"}}, stage.going, dry_run=True)
     eventually(lambda: refused(frozen, "frozen"), within=30, what="admission knows of the inputs of the namespace that will go")
     stage.admin.delete("namespaces", stage.going)

@@ -49,7 +49,7 @@ def test_the_operator_may_do_exactly_this(render: Render) -> None:
         "qmsprocedures.aiqms.dev": SEEN,
         "aimodeldeployments.aiqms.dev": SEEN,
         "approvalrecords.aiqms.dev": SEEN | {"patch"},
-        "clearances.aiqms.dev": SEEN | {"create", "patch", "delete"},
+        "clearances.aiqms.dev": SEEN | {"create", "update", "delete"},
         "aimodeldeployments/status.aiqms.dev": {"patch"},
         "approvalrecords/status.aiqms.dev": {"patch"},
         "namespaces": SEEN,
