@@ -75,17 +75,15 @@ class DeploymentSeen:
         """What its owner asks for."""
         return parsed(DeploymentSpec, self.asked, "spec")
 
-    @property
-    def stored(self) -> Json:
-        """Its status as it lies in the API server."""
-        found: Json = from_json(self.said)
-        return found
-
     @cached_property
+    def stored(self) -> DeploymentStatus | Broken:
+        """Its status as it lies in the API server."""
+        return parsed(DeploymentStatus, self.said, "status")
+
+    @property
     def status(self) -> DeploymentStatus:
         """The stored status, or an empty one where it cannot be read: it is only ever compared with."""
-        read = parsed(DeploymentStatus, self.said, "status")
-        return DeploymentStatus() if isinstance(read, Broken) else read
+        return DeploymentStatus() if isinstance(self.stored, Broken) else self.stored
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,14 @@ class RecordSeen:
     @cached_property
     def record(self) -> Record | Broken:
         """Broken where it cannot be read, which counts for nothing and says so."""
-        spec, status = parsed(RecordSpec, self.asked, "spec"), parsed(RecordStatus, self.said, "status")
-        before = None if isinstance(status, Broken) else status
+        spec = parsed(RecordSpec, self.asked, "spec")
+        before = None if isinstance(self.stored, Broken) else self.stored
         return spec if isinstance(spec, Broken) else Record(self.name, moment(self.created), spec, before, self.marked)
 
-    @property
-    def stored(self) -> Json:
-        """Its status as it lies in the API server."""
-        found: Json = from_json(self.said)
-        return found
+    @cached_property
+    def stored(self) -> RecordStatus | Broken:
+        """Its status as it lies in the API server, which has none until the operator has looked at it."""
+        return parsed(RecordStatus, self.said, "status")
 
 
 @dataclass(frozen=True)

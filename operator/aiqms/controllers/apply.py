@@ -13,6 +13,8 @@ from typing import TypeVar
 from aiqms import metrics
 from aiqms.api.clearance import NAME, ClearanceSpec, Entry
 from aiqms.api.crds import CLEARANCE, DEPLOYMENT, RECORD
+from aiqms.api.deployment import DeploymentStatus
+from aiqms.api.record import RecordStatus
 from aiqms.api.values import API_VERSION, Json
 from aiqms.cluster.caches import Caches
 from aiqms.cluster.client import MERGE, ApiError, Client, path
@@ -178,20 +180,20 @@ class Applier:
     # what people read
 
     def _statuses(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[Awaitable[None]]:
-        found = [(name, self.caches.deployments.get(namespace, name), decisions[name].status.dump()) for name in facts.registered]
+        found = [(name, self.caches.deployments.get(namespace, name), decisions[name].status) for name in facts.registered]
         return [self._status(DEPLOYMENT.plural, DEPLOYMENT.kind, namespace, name, status) for name, seen, status in found if seen and seen.stored != status]
 
-    def _untold(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[tuple[str, Json]]:
+    def _untold(self, namespace: str, facts: Gathered, decisions: Mapping[str, Decision]) -> list[tuple[str, RecordStatus]]:
         """Records that say another verdict than this."""
-        verdicts = {name: v.dump() for d in decisions.values() for name, v in d.records.items()}
-        verdicts |= {name: unreadable(b).dump() for name, b in facts.broken_records.items()}
+        verdicts = {name: v for d in decisions.values() for name, v in d.records.items()}
+        verdicts |= {name: unreadable(b) for name, b in facts.broken_records.items()}
         found = [(name, self.caches.records.get(namespace, name), status) for name, status in verdicts.items()]
         return [(name, status) for name, seen, status in found if seen and seen.stored != status]
 
-    async def _status(self, plural: str, kind: str, namespace: str, name: str, status: Json) -> None:
+    async def _status(self, plural: str, kind: str, namespace: str, name: str, status: DeploymentStatus | RecordStatus) -> None:
         try:
             answer = await self._counted(
-                plural, self.client.apply(path(API_VERSION, plural, namespace, name, "status"), _object(kind, namespace, name) | {"status": status})
+                plural, self.client.apply(path(API_VERSION, plural, namespace, name, "status"), _object(kind, namespace, name) | {"status": status.dump()})
             )
         except ApiError as error:
             if not error.gone:

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from aiqms.api.deployment import DeploymentStatus
 from aiqms.api.record import RecordSpec, RecordStatus
 from aiqms.api.values import Json
 from aiqms.cluster.readers import deployment, moment, pod, record, workload
@@ -88,7 +89,14 @@ def test_a_record_is_read_from_its_text() -> None:
     found = record(RECORD)
     made = moment("2027-01-01T00:00:00Z")
     assert found.record == Record("scoring", made, RecordSpec.model_validate(SAYS), RecordStatus.model_validate(RECORD["status"]))
-    assert (found.deployment, found.stored) == ("scoring", RECORD["status"])
+    assert (found.deployment, found.stored) == ("scoring", RecordStatus.model_validate(RECORD["status"]))
+
+
+@pytest.mark.parametrize("status", [{}, {"counts": True, "reason": "Counted", "message": "", "unknown": 1}], ids=["of none", "of another version"])
+def test_a_status_that_cannot_be_read_is_no_status_that_could_be_written(status: Json) -> None:
+    assert isinstance(record(RECORD | {"status": status}).stored, Broken)
+    entry = deployment(REGISTERED | {"status": {"phase": "Unheard"}})
+    assert (isinstance(entry.stored, Broken), entry.status) == (True, DeploymentStatus())
 
 
 def test_what_was_read_is_kept_until_it_is_shed() -> None:
