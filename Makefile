@@ -20,11 +20,14 @@ help: ## Show what there is
 demo: $(STAMP) ## Tell the story on a real cluster, and leave it running
 	@$(BIN)/python -m tests.testbed.demo
 
+# In two processes: one has the cluster and waits most of the time, the other one all the rest (tests/conftest.py).
+SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup
+
 test: lint ## Check everything: style, types, layers, chart, unit tests, tests on a real cluster
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(SIDE_BY_SIDE)
 
 test-full: lint ## Check everything, also what takes long: 200 seeds of faults, servers that have to be built
-	@$(BIN)/pytest -m "not node"
+	@$(BIN)/pytest $(SIDE_BY_SIDE) -m "not node"
 
 attacks: $(STAMP) ## Try every attack on the gate, and print what came of each group, and without which policy it gets through
 	@$(BIN)/pytest tests/e2e/test_bypass.py
