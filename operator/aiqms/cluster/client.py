@@ -122,7 +122,7 @@ class Client:
         """Watch events as dicts, of any length. Ends when the server ends it; an ERROR event is raised as ApiError."""
         async with self._response("GET", at, params | {"watch": "true", "allowWatchBookmarks": "true"}, accept=accept, limit=_QUIET) as response:
             async for line in _lines(response):
-                event = json.loads(line)
+                event: Json = from_json(line)
                 if event["type"] == "ERROR":
                     raise _refusal(event["object"].get("code", 500), event["object"])
                 yield event
