@@ -21,7 +21,7 @@ demo: $(STAMP) ## Tell the story on a real cluster, and leave it running
 	@$(BIN)/python -m tests.testbed.demo
 
 # In two processes: one has the cluster and waits most of the time, the other one all the rest (tests/conftest.py).
-SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup
+SIDE_BY_SIDE := --numprocesses 2
 
 test: lint ## Check everything: style, types, layers, chart, unit tests, tests on a real cluster
 	@$(BIN)/pytest $(SIDE_BY_SIDE)
