@@ -33,7 +33,7 @@ OPERATORS: Final[dict[str, frozenset[str]]] = {  # as the chart's rbac/operator.
     f"aimodeldeployments/status.{GROUP}": frozenset(("patch",)),
     f"approvalrecords.{GROUP}": SEEN | {"patch"},
     f"approvalrecords/status.{GROUP}": frozenset(("patch",)),
-    f"clearances.{GROUP}": SEEN | {"create", "patch", "delete"},
+    f"clearances.{GROUP}": SEEN | {"create", "update", "delete"},
     "networkpolicies.networking.k8s.io": SEEN | {"create", "patch", "delete"},
     **dict.fromkeys((f"{kind}.rbac.authorization.k8s.io" for kind in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")), SEEN),
     "events.events.k8s.io": frozenset(("create",)),
