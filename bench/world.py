@@ -46,6 +46,7 @@ def installed() -> Iterator[tuple[Cluster, Operator]]:
     with temporary() as cluster:
         if not isinstance(cluster.provider, Embedded):
             raise NotOffered("the benchmarks need the embedded cluster: set AIQMS_CLUSTER=embedded")
+        cluster.provider.contents = False
         cluster.up()
         install(cluster)
         operator = Operator(cluster=cluster)

@@ -69,12 +69,11 @@ def answers(url: str, authority: Path | None = None) -> bool:
         return False
 
 
-def audit_policy() -> str:
-    """All requests with their metadata; what the operator writes with its whole content. What it reads would fill the log with lists."""
+def audit_policy(*, contents: bool = True) -> str:
+    """All requests with their metadata. contents: what the operator writes, too, as a whole; what it reads would fill the log with lists."""
     writes = {"level": "RequestResponse", "users": [OPERATOR], "verbs": ["create", "update", "patch", "delete", "deletecollection"]}
-    return yaml.safe_dump(
-        {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [writes, {"level": "Metadata"}]}, sort_keys=False
-    )
+    rules = [writes, {"level": "Metadata"}] if contents else [{"level": "Metadata"}]
+    return yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules}, sort_keys=False)
 
 
 class Embedded:
@@ -88,6 +87,8 @@ class Embedded:
         self.folder = folder.absolute()
         self.durable = durable
         self.address = address
+        self.contents = True
+        """Whether the audit log has what the operator writes as a whole, from the first start on: a benchmark would pay for it."""
 
     @property
     def kubeconfig(self) -> Path:
@@ -155,7 +156,7 @@ class Embedded:
         etcd, peer, apiserver, controllers, scheduler, kwok = free_ports(6)
         ports = Ports(etcd=etcd, etcd_peer=peer, apiserver=apiserver, controller_manager=controllers, scheduler=scheduler, kwok=kwok)
         self._write_certificates(Authority(), f"https://{HOST}:{apiserver}")
-        (self.folder / "audit-policy.yaml").write_text(audit_policy())
+        (self.folder / "audit-policy.yaml").write_text(audit_policy(contents=self.contents))
         # Last: it is by this file that a folder counts as one that holds a cluster.
         (self.folder / "ports.json").write_text(json.dumps(asdict(ports)))
 
