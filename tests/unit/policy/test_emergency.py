@@ -288,6 +288,7 @@ class TestUnderAProcedureThatAppliesNoMore:
         for who, role, counts in (("alice", "model-owner", True), ("cy", "counsel", False)):
             of = self.low(carried_out(self.low(broken()), day(2)), review(who, role, at=2.1))
             assert decide(of, DUE).status.phase == ("Held" if counts else "Stopped")
+            assert ("high-risk/emergency" in controls(of, DUE)) is not counts
         of = self.low(carried_out(self.low(broken()), day(2)), review(at=2.1))
         assert decide(of, DUE).records["review-alice"] == RecordStatus(counts=True, reason="Counted", message="alice reviewed the emergency (Approve)")
 

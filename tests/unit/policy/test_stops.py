@@ -320,6 +320,7 @@ class TestUnderAProcedureThatAppliesNoMore:
         low = carried_out(moved(serving(), OTHER, left=[stops()], of=LOW), day(1.5))
         tried = moved(change(low, stop()), OTHER, left=[stops()], of=LOW)
         assert (tried.elsewhere, decide(tried, STOPPED_AT).records["stop-ida"].reason) == ((), "RoleNotRequired")
+        assert moved(carried_out(tried, STOPPED_AT), OTHER, left=[stops()], of=LOW).elsewhere == ()
 
 
 @dataclass(frozen=True)
