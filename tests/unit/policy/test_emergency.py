@@ -397,6 +397,10 @@ class TestTelling:
         of = broken(procedures=[breaks(glass={"obligations": [{"framework": "iso-27001", "id": "5.26"}]})])
         assert [c.obligations for c in decide(of, MADE).status.controls if c.id == "emergency"] == [["iso-27001 5.26"]]
 
+    def test_its_row_has_the_beginning_of_a_long_rationale(self) -> None:
+        of = given(emergency(rationale="x" * 300), procedures=[breaks()])
+        assert controls(of, MADE)["high-risk/emergency"][2] == SHOUT.replace("both owners are ill", "x" * 200)
+
     def test_each_emergency_has_its_row(self) -> None:
         rows = decide(broken(emergency("eve", at=1.05)), day(1.1)).status.controls
         assert [c.message.partition(" ")[0] for c in rows if c.id == "emergency"] == ["otto", "eve"]
