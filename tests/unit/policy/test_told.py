@@ -87,6 +87,11 @@ class TestALapseAhead:
         old = str(of.entries[0].fingerprint)
         assert decide(of, day(16)).told == (ahead(of, "14d", "have the subject that waits approved", old),)
 
+    def test_while_nobody_knows_the_subject(self) -> None:
+        of = after(change(serving(), workloads=[workload(None)]), day(2))
+        old = str(of.entries[0].fingerprint)
+        assert decide(of, day(16)).told == (ahead(of, "14d", "have the subject that waits approved", old),)
+
     def test_at_its_end_the_answer_changes(self) -> None:
         of = after(serving(), day(29.5))
         said = f"high-risk: 0 of 1 model-owner approvals for {fingerprint(of)[:15]}; none counts yet; that of alice ended at 2027-01-31 00:00:00 UTC"
@@ -160,6 +165,16 @@ class TestAProcedureThatChanges:
         assert (seen.name, seen.revision, seen.enforcement, sorted(seen.parts)) == (
             "high-risk", 4, "Audit", ["approvals", "inputs", "onChange", "onLapse", "responsibilities"],
         )  # fmt: skip
+
+    def test_the_status_shows_whom_it_lets_stop_and_break_the_glass(self) -> None:
+        glass = {"roles": ["on-call"], "maxDuration": "1h", "reviewWithin": "1d"}
+        (bare, full) = decide(given(procedures=[procedure("a"), procedure("b", stop={"roles": ["cto", "cro"]}, emergency=glass)]), day(1)).status.procedures
+        assert [(p.stop_roles, p.emergency_roles) for p in (bare, full)] == [([], []), (["cto", "cro"], ["on-call"])]
+
+    def test_its_parts_are_those_of_stored_statuses(self) -> None:
+        """Else every procedure would be told as changed when another version of the operator takes over."""
+        (seen,) = decide(given(procedures=[procedure()]), day(1)).status.procedures
+        assert seen.parts["onChange"] == "44136fa355b3"  # sha256 of {}
 
     def test_a_broken_entry_tells_nothing_of_procedures(self) -> None:
         of = replace(serving(BASE), spec=Broken("spec.role"), procedures=())
