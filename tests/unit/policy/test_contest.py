@@ -72,7 +72,21 @@ def test_after_a_trial_that_helped_it_counts_anew() -> None:
 
 def test_the_contest_is_over_when_the_other_put_it_right() -> None:
     guard = looked(fought(REPAIRS), changed(100), second(6), right=False)
-    assert contest(looked(guard, changed(101), second(7), right=True), changed(101)) is None
+    guard = looked(guard, changed(101), second(7), right=True)
+    assert contest(guard, changed(101)) is None
+    assert contest(looked(guard, changed(102), second(8), right=False), changed(102)) is None
+
+
+def test_that_it_is_right_between_two_changes_makes_them_no_fewer() -> None:
+    guard = looked(fought(REPAIRS), OURS, second(5.5), right=True)
+    assert contest(looked(guard, changed(100), second(6), right=False), changed(100)) == Contest("kubectl-patch", second(66))
+
+
+def test_a_look_at_what_is_left_is_no_change_of_it() -> None:
+    guard = looked(fought(REPAIRS), changed(100), second(6), right=False)
+    guard = looked(guard, changed(100), second(30), right=False)
+    assert contest(guard, changed(100)) == Contest("kubectl-patch", second(66))
+    assert contest(looked(guard, changed(100), second(66), right=False), changed(100)) is None
 
 
 def test_what_the_register_changes_is_no_repair() -> None:
@@ -80,6 +94,14 @@ def test_what_the_register_changes_is_no_repair() -> None:
     for n in range(20):
         guard = wrote(looked(guard, replace(OURS, version=str(n)), second(n), right=False), replace(OURS, version=str(n + 1)), {}, second(n), repair=False)
     assert contest(guard, OURS) is None
+
+
+def test_a_webhook_that_changes_what_is_written_as_it_is_stored_is_left_too() -> None:
+    guard = wrote(Guard(), OURS, {}, second(0), repair=False)
+    for n in range(1, REPAIRS + 1):
+        stored = changed(n, by="")
+        guard = wrote(looked(guard, replace(stored, version=guard.version), second(n), right=False), stored, {}, second(n), repair=True)
+    assert contest(looked(guard, changed(REPAIRS, by=""), second(6), right=False), changed(REPAIRS, by="")) == Contest("somebody", second(66))
 
 
 def test_one_that_is_deleted_again_and_again_is_left_too() -> None:
@@ -93,6 +115,12 @@ def test_who_applies_it_too_is_named_at_once() -> None:
 
 def test_an_object_of_somebody_else_by_that_name_is_not_written() -> None:
     assert contest(Guard(), replace(OURS, ours=False, changer="kubectl-create")) == Contest("kubectl-create", theirs=True)
+
+
+def test_where_nobody_noted_who_made_or_changed_it_that_is_somebody() -> None:
+    guard = looked(fought(REPAIRS), changed(100, by=""), second(6), right=False)
+    assert contest(guard, changed(100, by="")) == Contest("somebody", second(66))
+    assert contest(Guard(), replace(OURS, ours=False)) == Contest("somebody", theirs=True)
 
 
 def test_one_that_lost_every_mark_is_still_the_one_that_was_written() -> None:
