@@ -16,7 +16,7 @@ _SOMEBODY = "somebody"
 class Guard:
     """What the leader remembers of one of its own NetworkPolicies. written: as it was last written; uid, version: of the object last seen.
 
-    repairs: when it was put right, of late; changed: when it was last found changed, or tried again; contested: until it is seen as it has to be.
+    repairs: when it was put right, of late; changed: when it was last found changed, or written; contested: until it is seen as it has to be.
     trial: though contested, it is written once more now.
     """
 
@@ -45,8 +45,7 @@ def looked(guard: Guard, own: Stored | None, now: datetime, *, right: bool) -> G
 def wrote(guard: Guard, answer: Stored, written: Json, now: datetime, *, repair: bool) -> Guard:
     """After a write of the operator's own, which is nobody's change."""
     repairs = (*guard.repairs, now) if repair else guard.repairs
-    changed = now if guard.contested else guard.changed
-    return replace(guard, written=written, uid=answer.uid, version=answer.version, repairs=repairs, changed=changed, trial=False, failing=None)
+    return replace(guard, written=written, uid=answer.uid, version=answer.version, repairs=repairs, changed=now, trial=False, failing=None)
 
 
 def failed(guard: Guard, why: str, now: datetime) -> Guard:
