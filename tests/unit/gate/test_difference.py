@@ -128,6 +128,11 @@ CASES: dict[str, tuple[Json, Json, list[str]]] = {
         ["containers[main].ports[2].protocol: added UDP"],
     ),
     "an argument about a name": (one(args=["--name=a"]), one(args=["--name=b"]), ['containers[main].args[0]: "--name=a" -> "--name=b"']),
+    "an argument put in where there are many alike": (
+        one(args=["-v"] * 300),
+        one(args=["-v"] * 150 + ["-q"] + ["-v"] * 150),
+        ['containers[main].args[150]: added "-q"'],
+    ),
     "numbers in a row": (groups(1, 2), groups(1, 3), ["securityContext.supplementalGroups[1]: 2 -> 3"]),
     "the first argument, where the last is a flag": (one(args=["a", "--password"]), one(args=["b", "--password"]), ['containers[main].args[0]: "a" -> "b"']),
     "the flag itself": (one(args=["--api-key", "a"]), one(args=["--password", "a"]), ['containers[main].args[0]: "--api-key" -> "--password"']),
