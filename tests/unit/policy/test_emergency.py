@@ -161,6 +161,11 @@ SAYS = {
         broken(review(at=1.01), procedures=[SHORT_REVIEW]), day(1.1), ("Warn", "EmergencyInForce", f"{WHO}; {UNTIL}; reviewed by alice"), INSTEAD, "Running",
         ("True", "EmergencyInForce", f"{WHO}; {UNTIL}; reviewed by alice"),
     ),
+    "in force, while something else blocks": Says(
+        change(broken(), pods=[pod("b", "v9", held=True, differs=("image: a -> b",))]), day(1.1), ("Warn", "EmergencyInForce", SHOUT), INSTEAD, "Running",
+        ("False", "PodDiffers", "1 held pod, such as b, changed on the way in: image: a -> b: "
+         "have that declared in the workload's template, or kept from these pods"),
+    ),
     "over and to be reviewed": Says(broken(), END, ("Warn", "ReviewPending", SHOUT), MISSING, "Held", ("False", "ApprovalMissing", f"high-risk: {NOBODY}")),
     "over and reviewed": Says(broken(review()), day(2.5), None, MISSING, "Held", ("False", "ApprovalMissing", f"high-risk: {NOBODY}")),
     "to the last second of the review": Says(
