@@ -9,6 +9,7 @@ import pytest
 
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Condition, PodCounts, Result, RoleApprovals, Serving, Summary
+from aiqms.api.procedure import Duty
 from aiqms.api.record import Decision
 from aiqms.api.values import FOREVER
 from aiqms.policy.checks import row
@@ -23,6 +24,7 @@ RUNNING = after(APPROVED, day(1))
 PENDING = change(RUNNING, workloads=[workload("v2")], pods=[pod("old"), pod("new", "v2", held=True), pod("older", "v0", before=True), pod("bye", going=True)])
 TWO = procedure(roles={"model-owner": 1, "risk-manager": 2})
 MISSING = "high-risk: 0 of 1 model-owner approvals for {s}; none counts yet"
+DIFFERS = "1 held pod, such as a, changed on the way in: image: a -> b: have that declared in the workload's template, or kept from these pods"
 
 READY: dict[str, tuple[Input, tuple[str, str, str]]] = {
     "cleared, for ever": (given(approve("alice")), ("True", "Approved", "{s} is cleared")),
@@ -34,6 +36,19 @@ READY: dict[str, tuple[Input, tuple[str, str, str]]] = {
     "and pods that run are stopped at a time": (
         change(after(change(APPROVED, procedures=[procedure(change="14d")]), day(1)), workloads=[workload("v2")]),
         ("False", "ApprovalMissing", f"{MISSING}; pods that run are stopped at 2027-01-18 00:00:00 UTC"),
+    ),
+    "at the first of several times": (
+        change(
+            after(
+                change(after(change(APPROVED, procedures=[procedure(change="14d")]), day(1)), approve("bob"), workloads=[workload("v2")]), day(2)
+            ),
+            workloads=[workload("v3")],
+        ),
+        ("False", "ApprovalMissing", f"{MISSING}; pods that run are stopped at 2027-01-17 00:00:00 UTC"),
+    ),
+    "at once: at no time to come": (
+        after(given(approve("alice"), procedures=[procedure(lapse="Stop", valid_for="3d")]), day(1)),
+        ("False", "ApprovalExpired", f"{MISSING}; that of alice ended at 2027-01-04 00:00:00 UTC"),
     ),
     "no procedure names itself": (
         given(procedures=[]),
@@ -50,8 +65,7 @@ READY: dict[str, tuple[Input, tuple[str, str, str]]] = {
     ),
     "a pod that differs, though the subject is cleared": (
         given(approve("alice"), pods=[pod("a", "v9", held=True, differs=("image: a -> b",))]),
-        ("False", "PodDiffers", "1 held pod, such as a, changed on the way in: image: a -> b: "
-         "have that declared in the workload's template, or kept from these pods"),
+        ("False", "PodDiffers", DIFFERS),
     ),
     "an ungoverned namespace": (
         replace(APPROVED, governed=False),
@@ -144,8 +158,8 @@ def test_a_family_of_controls_has_a_condition_while_there_is_one(rows: list[tupl
 @pytest.mark.parametrize(("governed", "audit", "reason"), [(False, False, "NamespaceNotGoverned"), (True, True, "Audit")])
 def test_nothing_is_enforced_where_nothing_is_judged_or_all_is_watched(governed: bool, audit: bool, reason: str) -> None:
     of = replace(given(approve("alice"), procedures=[procedure(audit=audit, access={"endpoints": "Registered"})]), governed=governed)
-    (found,) = [c for c in decide(of, day(2)).status.conditions if c.type == "AccessEnforced"]
-    assert (found.status, found.reason, found.message.startswith("nothing is enforced here; ")) == ("Unknown", reason, True)
+    found = {c.type: (c.status, c.reason, c.message.startswith("nothing is enforced here; ")) for c in decide(of, day(2)).status.conditions}
+    assert (found["AccessEnforced"], found["SupplyVerified"]) == (("Unknown", reason, True), ("True", "ControlsHold", False))
 
 
 def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
@@ -170,6 +184,15 @@ def test_the_holders_of_a_role_are_listed_up_to_16() -> None:
     holders = tuple(Subject("User", f"u{n:02}") for n in range(20))
     of = given(reach=Reach(holders={(Decision.APPROVE, "model-owner"): (Subject("Group", "owners"), *holders)}))
     assert decide(of, day(2)).status.approvals[0].may == ["group owners", *(f"user u{n:02}" for n in range(15))]
+    long = given(reach=Reach(holders={(Decision.APPROVE, "model-owner"): (Subject("User", "x" * 300),)}))
+    assert decide(long, day(2)).status.approvals[0].may == ["user " + "x" * 248]
+
+
+def test_a_status_has_no_more_than_it_can_hold() -> None:
+    duties = [{"duty": duty, "role": "cro"} for duty in Duty][:5]
+    roles = {f"role-{n:02}": 1 for n in range(9)}
+    status = decide(given(procedures=[procedure(f"p{n:02}", roles, responsibilities=duties) for n in range(65)]), day(1)).status
+    assert (len(status.procedures), len(status.approvals), len(status.responsibilities), len(status.controls)) == (64, 512, 256, 512)
 
 
 APPROVALS: dict[str, tuple[Input, list[tuple[str, int, int, list[str], datetime | None]]]] = {
@@ -200,6 +223,11 @@ def test_approvals_by_role(of: Input, rows: list[tuple[str, int, int, list[str],
     assert [(a.role, a.required, a.given, a.by, a.valid_until) for a in decide(of, day(3)).status.approvals] == rows
 
 
+def test_the_order_of_stored_conditions_is_no_answer() -> None:
+    before = RUNNING.before.model_copy(update={"conditions": RUNNING.before.conditions[::-1]})
+    assert decide(replace(RUNNING, before=before), day(2)).told == ()
+
+
 HELP = " (kubectl qms explain aimd/credit-scoring -n lending)"
 TOLD: dict[str, tuple[Input, Told | None]] = {
     "the first answer": (given(), Told("Warning", "ApprovalMissing", f"{MISSING}{HELP}")),
@@ -208,6 +236,10 @@ TOLD: dict[str, tuple[Input, Told | None]] = {
     "another reason": (
         after(given(), day(1), reject("alice")),
         Told("Warning", "Rejected", f"high-risk: alice rejected {{s}} (apr/reject-alice): change the deployment, or have the rejection withdrawn{HELP}"),
+    ),
+    "another reason, though it is approved": (
+        after(given(approve("alice")), day(1), pods=[pod("a", "v9", held=True, differs=("image: a -> b",))]),
+        Told("Warning", "PodDiffers", f"{DIFFERS}{HELP}"),
     ),
     "another subject": (after(given(), day(1), workloads=[workload("v2")]), Told("Warning", "ApprovalMissing", f"{MISSING}{HELP}")),
     "cleared": (after(given(), day(1), approve("alice")), Told("Normal", "Approved", "{s} is cleared")),
