@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,40 @@ AMOUNTS = {  # a real API server is asked for most of them in tests/e2e/test_def
     "10e998": "1e999", "1e999999999": "1e999999999", "+1n": "+1n", "1000E": "1", "7Ei": "7Ei", "8Ei": "9223372036854775807", "-8Ei": "-9223372036854775807",
     "99999999999999999999.5Gi": "9223372036854775807", "1234567890123456789.0123456789": "1234567890123456789012345679n", " 1024Mi ": "1Gi", "none": "none",
 }  # fmt: skip
+
+
+def disk(**fields: Any) -> Json:
+    return {"volumes": [{"name": "v", "gcePersistentDisk": {"pdName": "d", **fields}}]}
+
+
+STORED: dict[str, tuple[Json, Json]] = {  # fields of a pod's spec as they are written and stored, of the second alone
+    "empty, 0 and false are as good as missing": (disk(fsType="", partition=0, readOnly=False), disk()),
+    "what is not is kept": (disk(fsType="xfs", partition=1, readOnly=True), disk(fsType="xfs", partition=1, readOnly=True)),
+    "elsewhere they say something": (
+        {"securityContext": {"runAsUser": 0, "runAsNonRoot": False}}, {"securityContext": {"runAsUser": 0, "runAsNonRoot": False}},
+    ),
+    "nothing": ({"hostname": None, "securityContext": None}, {"securityContext": {}}),
+    "an empty list": ({"hostAliases": [], "dnsConfig": {"searches": []}}, {"dnsConfig": {}}),
+    "a map without entries": ({"nodeSelector": {}, "dnsConfig": {}}, {"dnsConfig": {}}),
+    "nothing within what has no default": ({"affinity": {"nodeAffinity": None, "podAffinity": {}}}, {"affinity": {"podAffinity": {}}}),
+    "an entry of a map without a value": ({"nodeSelector": {"a": None, "b": "c"}}, {"nodeSelector": {"a": "", "b": "c"}}),
+    "quantities": ({"resources": {"limits": {"cpu": "0.5", "memory": None}}}, {"resources": {"limits": {"cpu": "500m", "memory": "0"}}}),
+    "a volume of no kind": ({"volumes": [{"name": "v"}]}, {"volumes": [{"name": "v", "emptyDir": {}}]}),
+    "an image volume": (
+        {"volumes": [{"name": "v", "image": {"reference": "a"}}]}, {"volumes": [{"name": "v", "image": {"reference": "a", "pullPolicy": "Always"}}]},
+    ),
+    "the account by its old name": ({"serviceAccount": "a"}, {"serviceAccount": "a", "serviceAccountName": "a"}),
+    "the account by both": ({"serviceAccount": "a", "serviceAccountName": "b"}, {"serviceAccount": "b", "serviceAccountName": "b"}),
+    "no struct, no map, and no list of structs": (
+        {"securityContext": "a", "nodeSelector": "b", "volumes": "c", "hostname": ""}, {"securityContext": "a", "nodeSelector": "b", "volumes": "c"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "stored"), STORED.values(), ids=STORED)
+def test_fields_are_stored_as_the_api_server_does(written: Json, stored: Json) -> None:
+    spec = defaulted({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {"containers": [], **written}})["spec"]
+    assert {k: v for k, v in spec.items() if k in {*written, *stored}} == stored
 
 
 @pytest.mark.parametrize("kind", WORKLOADS)
