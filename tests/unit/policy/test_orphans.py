@@ -82,7 +82,7 @@ def test_it_is_forgotten_with_the_last_pod() -> None:
 
 def test_invariant_12_nothing_is_stopped_or_kept_in_an_ungoverned_namespace() -> None:
     found = deleted(replace(cleared("Stop"), governed=False), 5)
-    assert (found.removals, found.orphan, found.wake) == ((), None, None)
+    assert (found.removals, found.halted, found.orphan, found.wake) == ((), False, None, None)
 
 
 ORPHAN = Orphan(since=day(5), stop_at=day(12))
