@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,32 +10,34 @@ import pytest
 from aiqms.api.conditions import Reason
 from aiqms.policy.logs import Checked, Trouble
 from tests.unit.policy.given import day
-from tests.unit.policy.sinks import GOOD, WAYS, ask, proof
+from tests.unit.policy.sinks import GOOD, WAYS, ask, proof, sample
 
 TROUBLE = Trouble(Reason.SINK_UNREACHABLE, "it did not answer within 10 s")
 MUTE = proof(delivery=None)
 LATER = replace(WAYS, route="through collector https://otel.bank.example", seconds=3.0)
 NEW = Checked(since=day(0))
-KNOWN = NEW.answered(GOOD, ask(), day(1))
+KNOWN = Checked(GOOD, ask(), day(1), WAYS, day(1), since=day(0))
+SAMPLED = replace(KNOWN, proof=proof(sample=sample()))
 
-AFTER = {
-    "the first answer": (KNOWN, Checked(GOOD, ask(), day(1), WAYS, day(1), since=day(0))),
+AFTER: dict[str, tuple[Callable[[], Checked], Checked]] = {
+    "the first answer": (lambda: NEW.answered(GOOD, ask(), day(1)), KNOWN),
     "a later answer with a canary": (
-        KNOWN.answered(proof(delivery=LATER), ask(), day(2)), Checked(proof(delivery=LATER), ask(), day(2), LATER, day(2), since=day(0)),
+        lambda: KNOWN.answered(proof(delivery=LATER), ask(), day(2)), Checked(proof(delivery=LATER), ask(), day(2), LATER, day(2), since=day(0)),
     ),
     "a later answer without one: the last that came back is remembered": (
-        KNOWN.answered(MUTE, ask(), day(2)), Checked(MUTE, ask(), day(2), WAYS, day(1), since=day(0)),
+        lambda: KNOWN.answered(MUTE, ask(), day(2)), Checked(MUTE, ask(), day(2), WAYS, day(1), since=day(0)),
     ),
+    "a later answer without a sample": (lambda: SAMPLED.answered(GOOD, ask(), day(1)), KNOWN),
     "a check that could not be made: the last answer is remembered": (
-        KNOWN.unanswered(TROUBLE), Checked(GOOD, ask(), day(1), WAYS, day(1), (TROUBLE.reason, TROUBLE.message), day(0)),
+        lambda: KNOWN.unanswered(TROUBLE), Checked(GOOD, ask(), day(1), WAYS, day(1), (TROUBLE.reason, TROUBLE.message), day(0)),
     ),
-    "an answer after it: the trouble is over": (KNOWN.unanswered(TROUBLE).answered(GOOD, ask(), day(1)), KNOWN),
+    "an answer after it: the trouble is over": (lambda: KNOWN.unanswered(TROUBLE).answered(GOOD, ask(), day(1)), KNOWN),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("found", "known"), AFTER.values(), ids=AFTER.keys())
-def test_what_is_known(found: Checked, known: Checked) -> None:
-    assert found == known
+def test_what_is_known(found: Callable[[], Checked], known: Checked) -> None:
+    assert found() == known
 
 
 SAYS = {
