@@ -236,6 +236,7 @@ WHEN = "ann confirmed on 2027-01-02 00:00:00 UTC who can do what here (apr/revie
 IN_TIME = ("Pass", "AccessReviewed", f"{WHEN}; again by 2027-04-02 00:00:00 UTC")
 NEVER = ("Fail", "AccessReviewDue", f"nobody confirmed yet who can do what here: {HOW}")
 UNTRUE = reviewed(confirm(digest=HEX["9"]))
+NAMELESS = reviewed(record("ReviewAccess", "ann", "model-owner", 1))
 REVIEWS: dict[str, tuple[Input, float, Said | None]] = {
     "not asked for": (reviewed(of=asks()), 2, None),
     "nobody looked": (reviewed(graph=None), 2, ("Error", "RbacUnknown", NOBODY_LOOKED)),
@@ -247,6 +248,7 @@ REVIEWS: dict[str, tuple[Input, float, Said | None]] = {
     ),
     "a list that never was": (UNTRUE, 2, NEVER),
     "a list that never was, at the second look": (fed(UNTRUE, decide(UNTRUE, day(2))), 2, NEVER),
+    "no list, at the second look": (fed(NAMELESS, decide(NAMELESS, day(2))), 2, NEVER),
     "by a role that does not approve": (reviewed(confirm(role="janitor")), 2, NEVER),
     "by a role that reviews": (
         reviewed(confirm(role="janitor"), of=asks(reviewEvery="90d", reviewRoles=["janitor"])), 2, IN_TIME,
