@@ -1,4 +1,4 @@
-"""How names, and what others wrote, are put into messages."""
+"""How names, numbers, and what others wrote are put into messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aiqms.policy.words import some, visible
+from aiqms.policy.words import plural, some, visible
 
 MANY = [f"n{n}" for n in range(1, 10)]
 SOME: dict[str, tuple[Sequence[str], dict[str, Any], str]] = {
@@ -41,3 +41,8 @@ VISIBLE: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize(("text", "said"), VISIBLE.values(), ids=VISIBLE.keys())
 def test_what_others_wrote_is_taken_for_nothing_else(text: str, said: str) -> None:
     assert visible(text) == said
+
+
+def test_things_are_counted() -> None:
+    assert [plural(n, "pod") for n in (0, 1, 3)] == ["0 pods", "1 pod", "3 pods"]
+    assert [plural(n, "entry", "entries") for n in (0, 1, 3)] == ["0 entries", "1 entry", "3 entries"]
