@@ -14,6 +14,7 @@ from aiqms.api.logging import Protection
 from aiqms.policy.facts import Broken, Input
 from aiqms.policy.logs import Ask, Proof
 from aiqms.policy.sinks import Wanted, allows, covers, falls_short, merged, wanted
+from tests.unit.policy.given import change, procedure
 from tests.unit.policy.sinks import STREAM, VL, WAYS, ask, asking, logged, proof, sample, sent_to
 
 ALLOWED = [
@@ -31,6 +32,7 @@ ALLOWED = [
 ]
 REFUSED = [
     ("https://logs.bank.example", "http://logs.bank.example"),
+    ("https://logs.bank.example", "http://logs.bank.example:443"),
     ("https://logs.bank.example", "https://logs.bank.example:8443"),
     ("https://logs.bank.example", "https://logs.bank.example.evil.example"),
     ("https://logs.bank.example", "https://logs.bank.example/admin"),
@@ -54,6 +56,7 @@ REFUSED = [
     ("*", "https://logs.bank.example"),
     ("logs.bank.example", "https://logs.bank.example"),
     ("", "https://logs.bank.example"),
+    ("https://", "https://."),
     ("https://logs.bank.example:port", "https://logs.bank.example"),
     ("file:///*", "file:///etc/passwd"),
 ]
@@ -88,6 +91,7 @@ NOTHING = {
     "no procedure asks for it": logged(asking(STREAM | {"name": "other"})),
     "its server is not allowed": logged(asking(endpoints=[])),
     "its collector is not allowed": logged(logging=sent_to(collector="https://evil.example")),
+    "the collector of a volume is not allowed": logged(logging=sent_to({"persistentVolumeClaim": {"claimName": "logs"}}, collector="https://evil.example")),
     "the namespace is not governed": replace(logged(), governed=False),
     "the register entry cannot be read": replace(logged(), spec=Broken("no")),
 }
@@ -101,6 +105,11 @@ def test_nothing_is_asked_where(of: Input) -> None:
 def test_a_procedure_that_does_not_allow_the_server_keeps_no_other_from_having_it_asked() -> None:
     (found,) = wants(logged(asking(), asking(STREAM | {"retention": "365d"}, name="tried", audit=True, endpoints=[])))
     assert found.ask == ask()
+
+
+def test_a_procedure_that_asks_nothing_of_logs_and_one_that_cannot_be_read_keep_nobody_from_asking() -> None:
+    of = change(logged(), procedures=[asking(), procedure("other"), ("torn", Broken("spec.title: too long"))])
+    assert wants(of) == wants(logged())
 
 
 def test_it_is_asked_twice_before_an_answer_grows_too_old() -> None:
@@ -176,6 +185,10 @@ class TestSharing:
     def test_nor_a_volume(self) -> None:
         of = logged(logging=sent_to({"persistentVolumeClaim": {"claimName": "logs"}}))
         assert wants(of)[0].key != wants(replace(of, namespace="fraud"))[0].key
+
+    def test_another_collector_is_another_way(self) -> None:
+        one, two = (wants(logged(logging=sent_to(collector=way)))[0].key for way in (None, "https://otel.bank.example:9428"))
+        assert one != two
 
     def test_another_query_is_another_sink(self) -> None:
         one, two = (wants(logged(logging=sent_to({"victoriaLogs": VL["victoriaLogs"] | {"query": q}})))[0].key for q in ("a", "b"))
