@@ -180,6 +180,17 @@ def test_a_pending_change_shows_what_serves_what_waits_and_what_is_missing() -> 
     assert status.approvals == [RoleApprovals(role="model-owner", procedure="high-risk", required=1, given=0)]
 
 
+@pytest.mark.parametrize("unreadable", ["", "configmaps/a could not be read"])
+def test_a_change_is_told_from_the_subject_approved_last_in_whatever_order_they_are_stored(unreadable: str) -> None:
+    both = change(
+        after(given(approve("alice"), pods=[pod("one"), pod("two", "v2")]), day(1)), approve("bob"), of=spec(role="Deployer"), workloads=[workload("v2")]
+    )
+    of = change(after(change(after(both, day(2)), workloads=[workload("v3")]), day(3)), unreadable=unreadable)
+    assert len(of.entries) == 2
+    found = [decide(replace(of, entries=entries), day(4)).status.subject for entries in (of.entries, of.entries[::-1])]
+    assert [s and s.changed for s in found] == [["workload"], ["workload"]]
+
+
 def test_the_holders_of_a_role_are_listed_up_to_16() -> None:
     holders = tuple(Subject("User", f"u{n:02}") for n in range(20))
     of = given(reach=Reach(holders={(Decision.APPROVE, "model-owner"): (Subject("Group", "owners"), *holders)}))
