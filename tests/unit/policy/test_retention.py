@@ -9,13 +9,13 @@ from datetime import timedelta
 import pytest
 
 from aiqms.api.conditions import Reason
-from aiqms.api.logging import Protection
+from aiqms.api.logging import LogSeen, Protection
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input
 from aiqms.policy.logs import FOREVER, Checked, Sample
 from aiqms.policy.retention import span
 from tests.unit.policy.given import after, change, cleared, day, workload
-from tests.unit.policy.sinks import DUTY, STREAM, VL, ask, asking, checked, logged, proof, sample, sent_to
+from tests.unit.policy.sinks import DUTY, SERVER, STREAM, VL, WAYS, ask, asking, checked, logged, proof, sample, sent_to
 
 TROUBLE = (Reason.SINK_UNREACHABLE, "https://logs.bank.example:9428 did not answer within 10 s")
 KEPT = "VictoriaLogs v1.51.1 keeps inference for 200d (-retentionPeriod=200d), at least 184d are asked; a canary came back, sent directly"
@@ -80,6 +80,11 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
         logged(asking(IMMUTABLE), seen=checked(proof(protection=Protection.IMMUTABLE, shown="a deletion was refused"), of=OF_IMMUTABLE)),
         ("Pass", "LogsKept", KEPT.replace("; a canary", "; protection Immutable: a deletion was refused; a canary")),
     ),
+    "protected as asked, by a store that does not say how": (
+        logged(asking(IMMUTABLE), seen=checked(proof(protection=Protection.IMMUTABLE), of=OF_IMMUTABLE)),
+        ("Pass", "LogsKept", KEPT),
+    ),
+    "protected, which nobody asks": (logged(seen=checked(proof(protection=Protection.IMMUTABLE, shown="a deletion was refused"))), ("Pass", "LogsKept", KEPT)),
     "fields are missing in lines that may be anybody's": (
         logged(asking(FIELDS), seen=checked(proof(sample=sample(("r-17", ("subject",)))), of=OF_FIELDS)),
         ("Fail", "FieldsMissing", "1 of 20 recent lines lack required fields: subject; have the server log them"),
@@ -91,6 +96,10 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
     "fields are missing that only another procedure asks for": (
         logged(asking(FIELDS), seen=checked(proof(sample=sample(("r-17", ("model",)))), of=ask(fields=("model", "request_id", "subject")))),
         ("Pass", "LogsKept", f"{KEPT}; recent lines have the required fields"),
+    ),
+    "fields cannot be seen that only another procedure asks for": (
+        logged(seen=checked(proof(sample=sample(unreadable="lines are no JSON")), of=OF_FIELDS)),
+        ("Pass", "LogsKept", KEPT),
     ),
     "no line was seen yet": (
         logged(asking(FIELDS), seen=checked(proof(sample=sample(lines=0)), of=OF_FIELDS)),
@@ -131,6 +140,10 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
         ),
     ),
     "an optional canary never came back": (logged(asking(OPTIONAL), seen=checked(proof(**LOST), came=None)), ("Warn", "CanaryLost", GONE)),
+    "an optional canary never came back, and fields are missing": (
+        logged(asking(OPTIONAL | FIELDS), seen=checked(proof(**LOST, sample=sample(("r-17", ("subject",)))), of=OF_FIELDS, came=None)),
+        ("Fail", "FieldsMissing", "1 of 20 recent lines lack required fields: subject; have the server log them"),
+    ),
     "it cannot be asked just now": (
         logged(seen=checked(trouble=TROUBLE)),
         ("Warn", "SinkUnreachable", f"{TROUBLE[1]}; what it answered last counts until 2027-01-03 00:00:00 UTC"),
@@ -149,6 +162,10 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
     ),
     "it never could be asked": (logged(seen=checked(None, came=None, trouble=TROUBLE)), ("Error", *TROUBLE)),
     "it is being asked": (logged(seen=Checked()), ("Error", "CheckPending", "the log store is being asked for the first time")),
+    "it is being asked since a moment ago, and nothing is cleared yet": (
+        logged(seen=Checked(since=day(1.5))),
+        ("Error", "CheckPending", "the log store is being asked for the first time"),
+    ),
     "it was asked for less": (
         logged(seen=checked(of=ask(retention=timedelta(days=30)))),
         ("Error", "CheckPending", "the log store is being asked for the first time"),
@@ -168,6 +185,15 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
     ),
     "a collector that the procedure does not allow": (
         logged(logging=sent_to(collector="https://evil.example")),
+        (
+            "Fail",
+            "EndpointNotAllowed",
+            "https://evil.example is no server that logging.endpoints of high-risk allows, so it is not asked: "
+            "name one that it allows, or have the platform team add it there",
+        ),
+    ),
+    "a volume's collector that the procedure does not allow": (
+        logged(logging=sent_to({"persistentVolumeClaim": {"claimName": "logs"}}, collector="https://evil.example")),
         (
             "Fail",
             "EndpointNotAllowed",
@@ -222,6 +248,12 @@ class TestLapse:
         waiting = change(before, workloads=[workload("v2")], procedures=[asking(revision=2)])
         assert cleared(decide(replace(waiting, logs={"inference": Checked(since=day(1.5))}), day(1.5)), day(1.5)) == ["v1"]
 
+    def test_a_first_check_under_way_clears_nothing_that_had_lapsed(self) -> None:
+        asked = after(logged(asking(STREAM | {"retention": "30d"})), day(1.2))
+        lapsed = after(replace(asked, logs={"inference": checked(proof(kept=timedelta(days=1)), at=1.3)}), day(1.3))
+        of = replace(lapsed, procedures=(asking(revision=2),), logs={"inference": Checked(since=day(1.5))})
+        assert (said(of)[:2], cleared(decide(of, day(1.5)), day(1.5))) == (("Error", "CheckPending"), [])
+
     def test_a_short_outage_ends_nothing(self) -> None:
         of = replace(self.before, logs={"inference": checked(trouble=TROUBLE)})
         assert cleared(decide(of, day(1.5)), day(1.5)) == ["v1"]
@@ -254,9 +286,18 @@ class TestLapse:
         of = logged(seen=Checked(), logging=sent_to({"victoriaLogs": {"endpoint": "https://other.bank.example:9428"}}))
         assert said(replace(of, before=self.before.before))[:2] == ("Error", "CheckPending")
 
+    def test_nor_for_a_stream_that_has_no_sink_any_more(self) -> None:
+        of = logged(logging={"streams": []})
+        assert said(replace(of, before=self.before.before))[:2] == ("Fail", "StreamUnregistered")
+
     def test_nor_where_more_is_asked(self) -> None:
         of = logged(asking(STREAM | {"retention": "200d"}, revision=2), seen=Checked())
         assert said(replace(of, before=self.before.before))[:2] == ("Error", "CheckPending")
+
+    def test_what_another_process_found_wrong_stays_wrong_while_this_one_cannot_ask(self) -> None:
+        bad = after(replace(self.before, logs={"inference": checked(proof(kept=timedelta(days=30)), at=1.3)}), day(1.3))
+        of = replace(bad, logs={"inference": Checked(since=day(1.4), trouble=TROUBLE)})
+        assert (said(of)[:2], cleared(decide(of, day(1.5)), day(1.5))) == (("Fail", "RetentionTooShort"), [])
 
     def test_a_first_check_under_way_is_no_lapse_for_a_minute_beyond_the_canarys_time(self) -> None:
         of = replace(
@@ -276,6 +317,37 @@ class TestInvariant9:
         of = replace(self.before, logs={"inference": checked(at=at, came=at)})
         (found,) = decide(of, day(at)).status.logs
         return found.proven_at, found.delivered_at
+
+    def test_the_first_answer_is_stored(self) -> None:
+        (found,) = decide(logged(seen=checked(proof(protection=Protection.DELETABLE))), day(1.2)).status.logs
+        assert found.model_copy(update={"asked": ""}) == LogSeen(
+            stream="inference",
+            asked="",
+            backend="VictoriaLogs v1.51.1",
+            endpoint=SERVER,
+            kept="200d",
+            protection=Protection.DELETABLE,
+            route="directly",
+            proven_at=day(1),
+            delivered_at=day(1),
+        )
+
+    def test_without_a_period_or_a_canary_none_is_stored(self) -> None:
+        (found,) = decide(logged(seen=checked(proof(kept=None, delivery=None), came=None)), day(1.2)).status.logs
+        assert (found.kept, found.route, found.proven_at, found.delivered_at) == ("", "", day(1), None)
+
+    def test_of_what_nobody_asks_for_nothing_is_stored(self) -> None:
+        assert decide(logged(asking(STREAM | {"name": "other"})), day(1.2)).status.logs == []
+
+    def test_what_a_store_says_of_itself_is_cut_to_what_a_status_can_hold(self) -> None:
+        sent = replace(WAYS, route="through collector " + "x" * 600)
+        (found,) = decide(logged(seen=replace(checked(proof(backend="x" * 300, delivery=sent)), delivery=sent)), day(1.2)).status.logs
+        assert (found.backend, found.route) == ("x" * 253, sent.route[:600])
+
+    def test_a_canary_that_came_back_to_another_process_is_remembered(self) -> None:
+        of = replace(self.before, logs={"inference": checked(proof(**LOST), at=1.3, came=None)})
+        (found,) = decide(of, day(1.3)).status.logs
+        assert (found.proven_at, found.delivered_at) == (day(1), day(1))
 
     def test_a_check_after_an_hour_writes_nothing(self) -> None:
         of = replace(self.before, logs={"inference": checked(at=1.25, came=1.25)})
