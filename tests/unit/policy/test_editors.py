@@ -185,6 +185,14 @@ class TestOverTime:
         changed = change(served, of=spec(intended_purpose="score mortgages"), editors=("bob",))
         assert decide(changed, day(2)).records["approve-mallory"] == RecordStatus(counts=False, reason="SubmitterMayNotApprove", message=BARRED)
 
+    def test_an_approval_of_what_serves_takes_no_place_that_its_editor_leaves_to_others(self) -> None:
+        both = [approve("bob"), approve("bob", "risk-manager", name="as-risk")]
+        served = after(given(approve("adam"), *both, approve("carl", "risk-manager"), procedures=[TWO], editors=("adam",)), day(1))
+        said = decide(change(served, of=spec(intended_purpose="score mortgages"), editors=("dora",)), day(2)).records
+        assert {name: r.reason for name, r in said.items()} == {
+            "approve-adam": "SubmitterMayNotApprove", "approve-bob": "Counted", "as-risk": "SamePersonTwice", "approve-carl": "Counted"
+        }  # fmt: skip
+
     def test_what_served_by_the_editors_own_approval_before_the_procedure_asked_goes_once_it_asks(self) -> None:
         of = after(given(approve("mallory"), procedures=[procedure()], editors=("mallory",)), day(1))
         decision = decide(change(of, procedures=[distinct(since=1, revision=2)]), day(2))
