@@ -31,7 +31,7 @@ from tests.unit.policy.given import (
     withdraw,
     workload,
 )
-from tests.unit.policy.people import asked, breaks, carried_out, emergency, moved, resume, review, stop
+from tests.unit.policy.people import asked, breaks, carried_out, emergency, moved, resume, review, stop, stops
 
 HOUR = 1 / 24
 MADE = day(1)
@@ -296,6 +296,14 @@ class TestUnderAProcedureThatAppliesNoMore:
             assert ("high-risk/emergency" in controls(of, DUE)) is not counts
         of = self.low(carried_out(self.low(broken()), day(2)), review(at=2.1))
         assert decide(of, DUE).records["review-alice"] == RecordStatus(counts=True, reason="Counted", message="alice reviewed the emergency (Approve)")
+
+    def test_nor_by_roles_of_one_under_which_it_was_only_stopped(self) -> None:
+        stopped = stops("halts", roles={"dpo": 1})
+        before = after(asked(emergency(), procedures=[breaks(), stopped], pods=[pod("a")]), MADE)
+        of = carried_out(change(before, stop(at=1.1), review("dan", "dpo", at=1.2)), day(1.3))
+        low = moved(of, self.OTHER, left=[breaks(), stopped], of=spec(risk_class="Minimal"))
+        assert [(e.procedure.name, e.stops, e.emergencies) for e in low.elsewhere] == [("high-risk", (), ("emergency-otto",)), ("halts", ("stop-ida",), ())]
+        assert decide(low, day(2)).records["review-dan"].reason == "RoleNotRequired"
 
     def test_taken_back_too(self) -> None:
         back = carried_out(broken(withdraw("otto", "emergency-otto", "on-call", at=1.1)), day(1.2))
