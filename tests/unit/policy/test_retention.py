@@ -139,6 +139,14 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
             "a canary sent to VictoriaLogs v1.51.1 did not come back: it took longer than 1s; the last one that did counts until 2027-01-03 00:00:00 UTC",
         ),
     ),
+    "the canary came back just in time": (
+        logged(asking(canary={"within": "1s"}), seen=checked(proof(delivery=replace(WAYS, seconds=1.0)))),
+        ("Pass", "LogsKept", KEPT),
+    ),
+    "no canary was sent": (
+        logged(seen=checked(proof(delivery=None), came=None)),
+        ("Error", "CanaryLost", "a canary sent to VictoriaLogs v1.51.1 did not come back: none was sent"),
+    ),
     "an optional canary never came back": (logged(asking(OPTIONAL), seen=checked(proof(**LOST), came=None)), ("Warn", "CanaryLost", GONE)),
     "an optional canary never came back, and fields are missing": (
         logged(asking(OPTIONAL | FIELDS), seen=checked(proof(**LOST, sample=sample(("r-17", ("subject",)))), of=OF_FIELDS, came=None)),
@@ -173,6 +181,10 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
     "the stream has no sink": (
         logged(logging={"streams": []}),
         ("Fail", "StreamUnregistered", "nobody knows where stream inference lies: name its sink in spec.logging.streams"),
+    ),
+    "another stream of the register lies elsewhere": (
+        logged(logging={"streams": [{"name": "audit", "sink": {"loki": {"endpoint": "https://evil.example", "selector": "{}"}}}, *sent_to()["streams"]]}),
+        ("Pass", "LogsKept", KEPT),
     ),
     "a server that the procedure does not allow": (
         logged(logging=sent_to({"loki": {"endpoint": "https://evil.example", "selector": "{}"}})),
@@ -248,6 +260,10 @@ class TestLapse:
         waiting = change(before, workloads=[workload("v2")], procedures=[asking(revision=2)])
         assert cleared(decide(replace(waiting, logs={"inference": Checked(since=day(1.5))}), day(1.5)), day(1.5)) == ["v1"]
 
+    def test_nobody_waits_for_a_check_that_nobody_makes(self) -> None:
+        of = replace(after(logged(asking(STREAM | {"retention": "30d"})), day(1.2)), procedures=(asking(revision=2),), logs={})
+        assert said(of)[:2] == ("Error", "CheckPending")
+
     def test_a_first_check_under_way_clears_nothing_that_had_lapsed(self) -> None:
         asked = after(logged(asking(STREAM | {"retention": "30d"})), day(1.2))
         lapsed = after(replace(asked, logs={"inference": checked(proof(kept=timedelta(days=1)), at=1.3)}), day(1.3))
@@ -273,6 +289,10 @@ class TestLapse:
         skipped = decide(replace(self.before, governed=False), day(1.3)).status
         of = replace(self.before, before=skipped, logs={"inference": Checked(since=day(1.3))})
         assert said(of)[:2] == ("Error", "CheckPending")
+
+    def test_nor_with_what_the_status_had_no_room_for(self) -> None:
+        full = self.before.before.model_copy(update={"controls": []})
+        assert said(replace(self.before, before=full, logs={"inference": Checked(since=day(1.3))}))[:2] == ("Error", "CheckPending")
 
     def test_also_while_it_cannot_ask(self) -> None:
         of = replace(self.before, logs={"inference": Checked(since=day(1.3), trouble=TROUBLE)})
@@ -339,6 +359,9 @@ class TestInvariant9:
     def test_of_what_nobody_asks_for_nothing_is_stored(self) -> None:
         assert decide(logged(asking(STREAM | {"name": "other"})), day(1.2)).status.logs == []
 
+    def test_nor_of_a_check_for_less_than_is_asked(self) -> None:
+        assert decide(logged(seen=checked(of=ask(retention=timedelta(days=30)))), day(1.2)).status.logs == []
+
     def test_what_a_store_says_of_itself_is_cut_to_what_a_status_can_hold(self) -> None:
         sent = replace(WAYS, route="through collector " + "x" * 600)
         (found,) = decide(logged(seen=replace(checked(proof(backend="x" * 300, delivery=sent)), delivery=sent)), day(1.2)).status.logs
@@ -355,6 +378,12 @@ class TestInvariant9:
 
     def test_one_after_half_a_day_writes_its_time(self) -> None:
         assert [self.stored(at) for at in (1.49, 1.5)] == [(day(1), day(1)), (day(1.5), day(1.5))]
+
+    def test_the_shortest_of_several_procedures_says_when(self) -> None:
+        two = after(logged(asking(), asking(STREAM | {"maxCheckAge": "4h"}, name="other")), day(1))
+        early, late = 1 + 1.9 / 24, 1 + 2 / 24
+        answers = [decide(replace(two, logs={"inference": checked(at=at, came=at)}), day(at)).status for at in (early, late)]
+        assert [s.proven_at for answer in answers for s in answer.logs] == [day(1), day(late)]
 
     def test_it_is_looked_at_then(self) -> None:
         assert decide(self.before, day(1.2)).wake == day(1.5)
