@@ -285,6 +285,10 @@ class TestLapse:
         of = replace(self.before, logs={"inference": Checked(since=day(1.3))})
         assert (said(of), cleared(decide(of, day(1.5)), day(1.5))) == (("Pass", "LogsKept", KEPT), ["v1"])
 
+    def test_also_with_the_canary_that_came_back_to_the_other(self) -> None:
+        of = replace(self.before, logs={"inference": checked(proof(**LOST), at=1.4, came=None)})
+        assert said(of) == ("Warn", "CanaryLost", f"{GONE}; the last one that did counts until 2027-01-03 00:00:00 UTC")
+
     def test_but_not_with_what_was_said_without_having_asked(self) -> None:
         skipped = decide(replace(self.before, governed=False), day(1.3)).status
         of = replace(self.before, before=skipped, logs={"inference": Checked(since=day(1.3))})
