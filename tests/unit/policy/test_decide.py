@@ -14,7 +14,7 @@ from aiqms.api.values import FOREVER
 from aiqms.policy.clearing import inputs_of
 from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input, Record
-from tests.unit.policy.given import HEX, approve, change, day, fed, given, procedure, record, spec, template, withdraw, workload
+from tests.unit.policy.given import HEX, after, approve, change, day, fed, given, pod, procedure, record, spec, template, withdraw, workload
 from tests.unit.policy.people import asked, stop, stops
 
 MANY = [procedure(f"p{n}", {f"role-{r}": 16 for r in range(16)}) for n in range(40)]
@@ -22,6 +22,9 @@ LIMITS: dict[str, Input] = {
     "40 procedures with 16 roles of 16 people": given(procedures=MANY),
     "40 procedures that cleared something before they were so many": change(
         fed(given(approve("alice")), decide(given(approve("alice")), day(1))), procedures=[*MANY, procedure()]
+    ),
+    "40 procedures that apply once Audit ends": change(
+        after(given(procedures=[procedure(audit=True)], pods=[pod("a")]), day(1)), procedures=[procedure(f"p{n}") for n in range(40)]
     ),
     "names as long as can be": given(
         approve("x" * 1024, "r" * 63, name="n" * 253),
