@@ -64,6 +64,10 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
             f"VictoriaLogs v1.51.1 dropped a line dated 183d ago, whatever it says (-retentionPeriod=200d), and 184d are asked: {MORE}",
         ),
     ),
+    "a line exactly as old as the period was dropped": (
+        logged(seen=checked(proof(delivery=replace(WAYS, age=timedelta(days=184), aged=False)))),
+        ("Pass", "LogsKept", KEPT),
+    ),
     "an older line was dropped than this stream has to be kept": (
         logged(asking(STREAM | {"retention": "30d"}), seen=checked(proof(delivery=replace(proof().delivery, aged=False)))),  # type: ignore[type-var]
         ("Pass", "LogsKept", KEPT.replace("184d are", "30d are")),
@@ -363,8 +367,9 @@ class TestInvariant9:
     def test_of_what_nobody_asks_for_nothing_is_stored(self) -> None:
         assert decide(logged(asking(STREAM | {"name": "other"})), day(1.2)).status.logs == []
 
-    def test_nor_of_a_check_for_less_than_is_asked(self) -> None:
-        assert decide(logged(seen=checked(of=ask(retention=timedelta(days=30)))), day(1.2)).status.logs == []
+    def test_nor_of_a_check_for_less_than_anybody_asks(self) -> None:
+        more = logged(asking(), asking(STREAM | {"retention": "365d"}, name="stricter"))
+        assert [decide(of, day(1.2)).status.logs for of in (logged(seen=checked(of=ask(retention=timedelta(days=30)))), more)] == [[], []]
 
     def test_what_a_store_says_of_itself_is_cut_to_what_a_status_can_hold(self) -> None:
         sent = replace(WAYS, route="through collector " + "x" * 600)
@@ -391,6 +396,10 @@ class TestInvariant9:
 
     def test_it_is_looked_at_then(self) -> None:
         assert decide(self.before, day(1.2)).wake == day(1.5)
+
+    def test_also_where_no_canary_ever_came_back(self) -> None:
+        mute = after(logged(asking(OPTIONAL), seen=checked(proof(**LOST), came=None)), day(1.2))
+        assert decide(mute, day(1.2)).wake == day(1.5)
 
     def test_what_the_canary_took_is_no_change(self) -> None:
         one, two = (checked(proof(delivery=replace(proof().delivery, seconds=s))) for s in (1.0, 2.0))  # type: ignore[type-var]
