@@ -252,7 +252,7 @@ def _wake(given: Input, entries: Sequence[Kept], orphan: Orphan | None, at: Stan
     ends += due_times(given, at.records)
     reviews = [p.spec.review_by for p in given.procedures if isinstance(p, Procedure)]
     asked = [(fingerprint, q.term) for fingerprint, each in at.quorums.items() for q in each]
-    asked += [(k.entry.fingerprint, t) for k in entries if k.entry.fingerprint not in at.quorums and k.entry.fingerprint for t in k.entry.terms or []]
+    asked += [(k.entry.fingerprint, t) for k in entries if k.entry.fingerprint for t in k.entry.terms or []]
     approvals = [until(r, role) for of, t in asked for r in at.records.approvals.get(of, ()) for role in t.roles if role.role == r.spec.role]
     stop = orphan.stop_at if orphan else None
     return min((end for end in (*ends, *reviews, *approvals, stop) if end and at.now < end < FOREVER), default=None)

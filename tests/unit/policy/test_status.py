@@ -272,6 +272,15 @@ def test_an_event_has_room_for_the_help_however_long_the_message_and_its_letters
     assert (len(told.note.encode()) <= 1000, told.note.endswith(f"\U0001f9d1{HELP}")) == (True, True)
 
 
+LAPSED = after(
+    given(
+        approve("alice"),
+        approve("bob", "dpo"),
+        procedures=[procedure(valid_for="2d"), procedure("stops", roles={"dpo": 1}, valid_for="9d", lapse="Stop")],
+        pods=[pod("old")],
+    ),
+    day(1),
+)
 WAKE: dict[str, tuple[Input, datetime | None]] = {
     "nothing will change by itself": (given(approve("alice")), None),
     "a permission ends within 14 days": (RUNNING, day(76)),
@@ -282,6 +291,10 @@ WAKE: dict[str, tuple[Input, datetime | None]] = {
     "an approval in another role concerns nobody": (given(approve("alice", "auditor", expires="2027-01-20T00:00:00Z")), None),
     "the grace after a lapse": (after(change(APPROVED, procedures=[procedure(lapse="Hold 7d", valid_for="2d")]), day(1)), day(9)),
     "the grace after a change": (change(after(change(APPROVED, procedures=[procedure(change="12h")]), day(1)), workloads=[workload("v2")]), day(3.5)),
+    "an approval ends of a lapsed permission's other procedure, which cannot be read now": (
+        after(change(LAPSED, procedures=[LAPSED.procedures[0], ("stops", Broken("spec.title: too long"))]), day(2.5)),
+        day(9),
+    ),
     "a review is due": (given(procedures=[procedure(reviewBy="2027-01-15T00:00:00Z")]), day(14)),
     "the subject before ends within 14 days": (PENDING, day(76)),
     "the last instant is none": (given(approve("alice", expires=FOREVER.isoformat())), None),
