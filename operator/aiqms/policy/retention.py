@@ -266,7 +266,7 @@ def _kept(of: Judged) -> Said:
     said = [f"{proof.backend} keeps {of.stream.name} {length} ({proof.setting}), at least {of.stream.retention} are asked"]
     said += [f"protection {proof.protection}: {proof.shown}"] if of.stream.protection.strength and proof.shown else []
     said += [f"a canary came back, sent {proof.delivery.route}"] if proof.delivery else []
-    said += [_sampled(of)] if of.stream.required_fields and proof.sample else []
+    said += [_sampled(of)] if of.stream.required_fields else []
     return Result.PASS, Reason.LOGS_KEPT, "; ".join(said)
 
 

@@ -109,6 +109,7 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
         logged(asking(FIELDS), seen=checked(proof(sample=sample(lines=0)), of=OF_FIELDS)),
         ("Pass", "LogsKept", f"{KEPT}; no line of it was seen yet"),
     ),
+    "no sample was taken yet": (logged(asking(FIELDS), seen=checked(of=OF_FIELDS)), ("Pass", "LogsKept", f"{KEPT}; no line of it was seen yet")),
     "fields cannot be seen": (
         logged(asking(FIELDS), seen=checked(proof(sample=sample(unreadable="lines are no JSON")), of=OF_FIELDS)),
         ("Error", "NotVerifiable", "not verified: the fields of its lines cannot be seen: lines are no JSON; or the procedure says logging.unverified: Warned"),
