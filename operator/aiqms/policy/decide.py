@@ -190,8 +190,7 @@ def _last_known(given: Input) -> Subject | None:
 
 def _approved(entries: Sequence[Entry]) -> Entry | None:
     """The entry last approved: the one not superseded, else the one superseded last."""
-    made = [e for e in entries if not e.audit and e.components]
-    return next((e for e in made if not e.superseded), None) or max(made, key=lambda e: e.superseded or FOREVER, default=None)
+    return max((e for e in entries if e.components), key=lambda e: e.superseded or FOREVER, default=None)
 
 
 def _entries(facts: Facts, rows: Sequence[Row]) -> tuple[Entry, ...]:
