@@ -116,7 +116,7 @@ def _carried_out(given: Input, answer: DeploymentStatus, entries: Sequence[Kept]
         status=answer,
         entries=plain,
         records=verdicts(at),
-        releases=releases(given.pods, plain, at.now) if given.governed else (),
+        releases=releases(given.pods, plain, at.now),
         removals=_ended(given, entries, orphan, lambda p: _why(p, given, answer), at.now, halt=halt) if given.governed else (),
         halted=bool(halt),
         marks=_marks(given, at.records),
