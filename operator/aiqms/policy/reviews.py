@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aiqms.api.record import Decision
-from aiqms.api.values import FOREVER, later
+from aiqms.api.values import later
 from aiqms.policy.approvals import Records
 from aiqms.policy.facts import Input, Procedure, Record
 from aiqms.policy.procedures import review_roles
@@ -38,9 +38,11 @@ def last(procedure: Procedure, records: Records, now: str) -> Record | None:
 
 
 def due(procedure: Procedure, record: Record) -> datetime:
-    """When the review after this one is due."""
+    """When the review after this one is due; only asked for where the procedure asks for reviews."""
     access = procedure.spec.access
-    return later(record.created, access.review_every) if access and access.review_every else FOREVER
+    assert access
+    assert access.review_every
+    return later(record.created, access.review_every)
 
 
 def due_times(given: Input, records: Records) -> list[datetime]:
