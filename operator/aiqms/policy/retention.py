@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from aiqms.api.access import Unverified
 from aiqms.api.conditions import Reason
 from aiqms.api.deployment import Result
-from aiqms.api.logging import Canary, LogSeen, RegisteredStream, Stream, VolumeClaim
+from aiqms.api.logging import Canary, Logging, LogSeen, RegisteredStream, Stream, VolumeClaim
 from aiqms.api.values import duration, later
 from aiqms.policy import logs, sinks
 from aiqms.policy.checks import Facts, Row, row
@@ -46,6 +46,12 @@ class Judged:
         return f"{FAMILY}{self.stream.name}"
 
     @property
+    def logging(self) -> Logging:
+        """What the procedure asks of logs; one that asks nothing is not judged."""
+        assert self.procedure.spec.logging
+        return self.procedure.spec.logging
+
+    @property
     def proof(self) -> Proof:
         """Of the sink; only asked for where there is one."""
         assert self.checked.proof
@@ -74,7 +80,7 @@ class Judged:
     @property
     def warned(self) -> bool:
         """What cannot be verified is a warning."""
-        return self.procedure.spec.logging is not None and self.procedure.spec.logging.unverified is Unverified.WARNED
+        return self.logging.unverified is Unverified.WARNED
 
 
 def streams(facts: Facts) -> list[Row]:
@@ -102,8 +108,7 @@ def asked(given: Input, registered: RegisteredStream) -> str:
 
 def _row(of: Judged) -> Row:
     result, reason, message = next(s for step in _STEPS if (s := step(of)))
-    logging = of.procedure.spec.logging
-    serves = [f"{o.framework} {o.id}" for o in logging.obligations] if logging else []
+    serves = [f"{o.framework} {o.id}" for o in of.logging.obligations]
     return row(of.id, result, reason, message, procedure=of.procedure, serves=serves)
 
 
@@ -118,7 +123,8 @@ def _unregistered(of: Judged) -> Said | None:
 
 
 def _not_allowed(of: Judged) -> Said | None:
-    server = sinks.refused(of.registered, of.procedure) if of.registered else ""
+    assert of.registered
+    server = sinks.refused(of.registered, of.procedure)
     if not server:
         return None
     how = "name one that it allows, or have the platform team add it there"
@@ -154,8 +160,7 @@ def _unasked(of: Judged) -> Said | None:
 
 def _patience(of: Judged) -> datetime:
     assert of.checked.since
-    assert of.procedure.spec.logging
-    return of.checked.since + duration(of.procedure.spec.logging.canary.within) + PATIENCE
+    return of.checked.since + duration(of.logging.canary.within) + PATIENCE
 
 
 def _too_old(of: Judged) -> Said | None:
@@ -211,8 +216,9 @@ def _fields(of: Judged) -> Said | None:
 
 def _own(of: Judged) -> bool:
     """Whether the lines are shown to be the deployment's own, by credentials: of a store that asks for none they may be anybody's."""
-    chosen = of.registered.sink.chosen if of.registered else None
-    return not isinstance(chosen, VolumeClaim | None) and chosen.credentials is not None
+    assert of.registered
+    chosen = of.registered.sink.chosen
+    return not isinstance(chosen, VolumeClaim) and chosen.credentials is not None
 
 
 def _no_period(of: Judged) -> Said | None:
@@ -245,11 +251,10 @@ def _canary(of: Judged) -> Said | None:
 
 
 def _late(of: Judged) -> str:
-    sent, logging = of.proof.delivery, of.procedure.spec.logging
+    sent, within = of.proof.delivery, of.logging.canary.within
     if sent is None:
         return "none was sent"
-    late = logging is not None and sent.seconds > duration(logging.canary.within).total_seconds()
-    return f"it took longer than {logging.canary.within}" if late and logging else ""
+    return f"it took longer than {within}" if sent.seconds > duration(within).total_seconds() else ""
 
 
 def _troubled(of: Judged) -> Said | None:
@@ -262,10 +267,12 @@ def _troubled(of: Judged) -> Said | None:
 
 def _kept(of: Judged) -> Said:
     proof = of.proof
-    length = "without end" if proof.kept == logs.FOREVER else f"for {span(proof.kept)}" if proof.kept is not None else ""
+    assert proof.kept is not None
+    assert proof.delivery
+    length = "without end" if proof.kept == logs.FOREVER else f"for {span(proof.kept)}"
     said = [f"{proof.backend} keeps {of.stream.name} {length} ({proof.setting}), at least {of.stream.retention} are asked"]
     said += [f"protection {proof.protection}: {proof.shown}"] if of.stream.protection.strength and proof.shown else []
-    said += [f"a canary came back, sent {proof.delivery.route}"] if proof.delivery else []
+    said += [f"a canary came back, sent {proof.delivery.route}"]
     said += [_sampled(of)] if of.stream.required_fields else []
     return Result.PASS, Reason.LOGS_KEPT, "; ".join(said)
 

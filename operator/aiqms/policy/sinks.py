@@ -87,9 +87,9 @@ def key(registered: RegisteredStream, namespace: str) -> str:
 
 def refused(registered: RegisteredStream, procedure: Procedure) -> str:
     """The first server of the stream that the procedure does not allow; empty where it allows all."""
-    patterns = procedure.spec.logging.endpoints if procedure.spec.logging else []
+    assert procedure.spec.logging
     servers = [e for e in (registered.sink.endpoint, registered.collector) if e]
-    return next((e for e in servers if not any(allows(p, e) for p in patterns)), "")
+    return next((e for e in servers if not any(allows(p, e) for p in procedure.spec.logging.endpoints)), "")
 
 
 def allows(pattern: str, endpoint: str) -> bool:
