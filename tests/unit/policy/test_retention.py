@@ -14,7 +14,7 @@ from aiqms.policy.decide import decide
 from aiqms.policy.facts import Input
 from aiqms.policy.logs import FOREVER, Checked, Sample
 from aiqms.policy.retention import span
-from tests.unit.policy.given import after, change, cleared, day, workload
+from tests.unit.policy.given import after, approve, change, cleared, day, workload
 from tests.unit.policy.sinks import DUTY, SERVER, STREAM, VL, WAYS, ask, asking, checked, logged, proof, sample, sent_to
 
 TROUBLE = (Reason.SINK_UNREACHABLE, "https://logs.bank.example:9428 did not answer within 10 s")
@@ -264,6 +264,12 @@ class TestLapse:
         before = after(logged(asking(STREAM | {"retention": "30d"})), day(1.2))
         waiting = change(before, workloads=[workload("v2")], procedures=[asking(revision=2)])
         assert cleared(decide(replace(waiting, logs={"inference": Checked(since=day(1.5))}), day(1.5)), day(1.5)) == ["v1"]
+
+    def test_nor_does_it_clear_what_is_approved_meanwhile(self) -> None:
+        before = after(logged(asking(STREAM | {"retention": "30d"})), day(1.2))
+        waiting = change(before, approve("bob"), workloads=[workload("v2")], procedures=[asking(revision=2)])
+        of = replace(waiting, logs={"inference": Checked(since=day(1.5))})
+        assert (said(of)[:2], cleared(decide(of, day(1.5)), day(1.5))) == (("Error", "CheckPending"), ["v1"])
 
     def test_nobody_waits_for_a_check_that_nobody_makes(self) -> None:
         of = replace(after(logged(asking(STREAM | {"retention": "30d"})), day(1.2)), procedures=(asking(revision=2),), logs={})
