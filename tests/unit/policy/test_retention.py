@@ -68,6 +68,7 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
         logged(seen=checked(proof(delivery=replace(WAYS, age=timedelta(days=184), aged=False)))),
         ("Pass", "LogsKept", KEPT),
     ),
+    "a store that takes no old line": (logged(seen=checked(proof(delivery=replace(WAYS, age=None, aged=False)))), ("Pass", "LogsKept", KEPT)),
     "an older line was dropped than this stream has to be kept": (
         logged(asking(STREAM | {"retention": "30d"}), seen=checked(proof(delivery=replace(proof().delivery, aged=False)))),  # type: ignore[type-var]
         ("Pass", "LogsKept", KEPT.replace("184d are", "30d are")),
@@ -271,6 +272,11 @@ class TestLapse:
         of = replace(waiting, logs={"inference": Checked(since=day(1.5))})
         assert (said(of)[:2], cleared(decide(of, day(1.5)), day(1.5))) == (("Error", "CheckPending"), ["v1"])
 
+    def test_nor_is_it_waited_for_while_nobody_knows_what_is_to_be_cleared(self) -> None:
+        before = after(logged(asking(STREAM | {"retention": "30d"})), day(1.2))
+        missing = change(before, workloads=[workload(None)], procedures=[asking(revision=2)])
+        assert said(replace(missing, logs={"inference": Checked(since=day(1.5))}))[:2] == ("Error", "CheckPending")
+
     def test_nobody_waits_for_a_check_that_nobody_makes(self) -> None:
         of = replace(after(logged(asking(STREAM | {"retention": "30d"})), day(1.2)), procedures=(asking(revision=2),), logs={})
         assert said(of)[:2] == ("Error", "CheckPending")
@@ -382,6 +388,10 @@ class TestInvariant9:
         sent = replace(WAYS, route="through collector " + "x" * 600)
         (found,) = decide(logged(seen=replace(checked(proof(backend="x" * 300, delivery=sent)), delivery=sent)), day(1.2)).status.logs
         assert (found.backend, found.route) == ("x" * 253, sent.route[:600])
+
+    def test_what_another_process_stored_stays_until_this_one_has_asked(self) -> None:
+        of = replace(self.before, logs={"inference": Checked(since=day(1.3))})
+        assert decide(of, day(1.3)).status.logs == self.before.before.logs
 
     def test_a_canary_that_came_back_to_another_process_is_remembered(self) -> None:
         of = replace(self.before, logs={"inference": checked(proof(**LOST), at=1.3, came=None)})
