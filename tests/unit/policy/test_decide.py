@@ -57,6 +57,12 @@ def test_33_procedures_clear_nothing_and_end_nothing_that_was_cleared() -> None:
     assert (decision.status.phase, [e.valid_until for e in decision.entries]) == ("ChangePending", [FOREVER])
 
 
+def test_32_procedures_are_kept_with_what_they_clear() -> None:
+    most = [procedure(f"p{n:02}") for n in range(32)]
+    (found,) = decide(given(approve("alice"), procedures=most), day(3)).entries
+    assert [t.procedure for t in found.terms or []] == [p.name for p in most]
+
+
 def records(number: int) -> list[Record]:
     """Approvals, withdrawals of them, and records about other subjects, a third each."""
     third = range(number // 3)
