@@ -300,7 +300,7 @@ def span(length: timedelta) -> str:
 
 def seen(facts: Facts) -> list[LogSeen]:
     """What is stored of each stream: its times are written anew only when half of what they count for has gone, for an idle operator writes nothing."""
-    return [s for r in facts.spec.logging.streams if (s := _seen(facts, r))][:16]
+    return [s for r in facts.spec.logging.streams if (s := _seen(facts, r))]
 
 
 def _seen(facts: Facts, registered: RegisteredStream) -> LogSeen | None:
