@@ -107,7 +107,7 @@ CASES: Mapping[str, tuple[Input, tuple[str, str, str]]] = {
         ("Pass", "LogsKept", KEPT),
     ),
     "no line was seen yet": (
-        logged(asking(FIELDS), seen=checked(proof(sample=sample(lines=0)), of=OF_FIELDS)),
+        logged(asking(FIELDS), seen=checked(proof(sample=Sample()), of=OF_FIELDS)),
         ("Pass", "LogsKept", f"{KEPT}; no line of it was seen yet"),
     ),
     "no sample was taken yet": (logged(asking(FIELDS), seen=checked(of=OF_FIELDS)), ("Pass", "LogsKept", f"{KEPT}; no line of it was seen yet")),

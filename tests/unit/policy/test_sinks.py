@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aiqms.api.logging import Protection
 from aiqms.policy.facts import Broken, Input
-from aiqms.policy.logs import Ask, Proof
+from aiqms.policy.logs import Ask, Delivery, Proof
 from aiqms.policy.sinks import Wanted, allows, covers, falls_short, merged, wanted
 from tests.unit.policy.given import change, procedure
 from tests.unit.policy.sinks import STREAM, VL, WAYS, ask, asking, logged, proof, sample, sent_to
@@ -153,7 +153,7 @@ SHORT: dict[str, tuple[Proof, bool]] = {
     "kept for exactly the period": (shown(kept=timedelta(days=184)), False),
     "kept for less": (shown(kept=timedelta(days=183)), True),
     "no period is proven": (shown(kept=None), True),
-    "an old line was dropped": (shown(delivery=replace(WAYS, aged=False)), True),
+    "an old line was dropped": (shown(delivery=Delivery("directly", 1.2, timedelta(days=183))), True),
     "a store that takes no old line": (shown(delivery=replace(WAYS, age=None, aged=False)), False),
     "no canary was sent": (shown(delivery=None), False),
     "a canary was lost": (shown(delivery=None, lost="it could not be read within 60 s"), True),
