@@ -179,11 +179,11 @@ def pods(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[G
 def _accounts(rbac: Rbac, holders: Sequence[Given]) -> dict[str, set[str]]:
     """ServiceAccounts' names by namespace, so that a namespace of many is asked about once. No others have a namespace.
 
-    Those whose namespace is known, less the cluster's own: `host` is about these.
+    Less the cluster's own: `host` is about these.
     """
     found: dict[str, set[str]] = {}
     for who in sorted({h.subject for h in holders if not own(h)}):
-        if rbac.local(who.namespace):
+        if who.namespace:
             found.setdefault(who.namespace, set()).add(who.name)
     return found
 

@@ -169,6 +169,9 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
     "a token of a ServiceAccount that may": (
         "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=bot"}), ["user ben: tokens"],
     ),
+    "a token, by a right everywhere, where the ServiceAccount's namespace binds nobody": (
+        "edit-register", rbac("ci/bot -> register", "* ben -> t", cluster={"t": "create serviceaccounts/token"}), ["user ben: tokens"],
+    ),
     "a token of another one leads nowhere": (
         "edit-register", rbac("ci/bot -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=other"}), [],
     ),
