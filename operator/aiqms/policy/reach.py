@@ -238,9 +238,14 @@ def reaching(rbac: Rbac, question: Question) -> list[Given]:
     found = {(h.subject, "", h.binding): h for h in holders}
     for name, way in ways(question).items():
         for given in way(rbac, question, holders):
-            if given.subject not in held:
+            if held.isdisjoint(_with_groups(given.subject)):
                 found.setdefault((given.subject, name, given.binding), replace(given, way=name))
     return list(found.values())
+
+
+def _with_groups(who: Subject) -> tuple[Subject, ...]:
+    """Itself, and the groups that a ServiceAccount is in."""
+    return (who, *(Subject("Group", name) for name in groups_of(who))) if who.kind == "ServiceAccount" else (who,)
 
 
 def round_the_gate(rbac: Rbac) -> list[Given]:
@@ -357,7 +362,7 @@ def account_rights(rbac: Rbac, name: str) -> Iterator[AccountRight]:
     What another namespace gives to everybody is left out: whoever administers that one answers for it, and could fail everybody's control by it.
     """
     account = Subject("ServiceAccount", name, rbac.here.namespace)
-    known = (account, *(Subject("Group", g) for g in groups_of(account)))
+    known = _with_groups(account)
     far = ((b, rbac.everywhere.role(b)) for b in rbac.everywhere.bindings if any(s in known for s in b.subjects))
     near = ((b, _role_of(rbac, b)) for s in known for b in sorted(_near(rbac, s)))
     for binding, role in (*far, *near):

@@ -228,6 +228,15 @@ def test_a_way_is_said_of_those_alone_who_lack_the_right() -> None:
     ]
 
 
+IN_GROUPS = ("@system:serviceaccounts", "@system:serviceaccounts:ci", "@system:authenticated")
+
+
+@pytest.mark.parametrize("group", IN_GROUPS)
+def test_no_way_is_said_of_a_service_account_whose_group_has_the_right(group: str) -> None:
+    graph = rbac(f"{group} -> register", "* ci/bot ben -> i", cluster={"i": "impersonate groups"})
+    assert [str(g.subject) for g in reaching(graph, QUESTIONS["edit-register"]) if g.way] == ["user ben"]
+
+
 ROUND = {
     "impersonate": "impersonate uids.authentication.k8s.io,users",
     "escalate": "escalate clusterroles.rbac.authorization.k8s.io",
