@@ -8,7 +8,7 @@ from typing import Any
 from aiqms.cluster.client import Client, path
 from aiqms.cluster.reflector import Reflector
 from aiqms.cluster.store import Key, Store
-from aiqms.policy.rbac import Binding, Clusterwide, Local, Rbac, Subject, binding_of, role_of
+from aiqms.policy.rbac import Binding, Clusterwide, Given, Local, Rbac, Subject, binding_of, role_of
 
 RBAC = "rbac.authorization.k8s.io/v1"
 KINDS = {"Role": "roles", "RoleBinding": "rolebindings", "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
@@ -23,6 +23,7 @@ class Grants:
         self._clusterwide: Clusterwide | None = None
         self._locals: dict[str, Local] = {}
         self._seen: dict[str, Rbac] = {}  # until anything changes, so that what was worked out of it is kept
+        self._common: dict[str, tuple[Given, ...]] = {}  # likewise, whichever namespace is looked at
         self._stale: set[str] = set()  # namespaces whose part has to be compiled anew
         self._naming: dict[Subject, tuple[Binding, ...]] = {}  # RoleBindings by the ServiceAccounts, or those of one namespace, that they name
         self._bound: dict[Key, Binding] = {}
@@ -39,24 +40,28 @@ class Grants:
             self._locals[stale] = Local(stale, dict(self.roles.within(stale)), _sorted(self.bindings, stale))
         self._stale.clear()
         if namespace not in self._seen:
-            self._seen[namespace] = Rbac(self._clusterwide, self._locals.get(namespace) or Local(namespace), self._locals, self._naming)
+            self._seen[namespace] = Rbac(self._clusterwide, self._locals.get(namespace) or Local(namespace), self._locals, self._naming, self._common)
         return self._seen[namespace]
+
+    def _forget(self) -> None:
+        self._seen.clear()
+        self._common = {}
 
     def _far(self, *_: str) -> None:
         self._clusterwide = None
-        self._seen.clear()
+        self._forget()
         self._everything()
 
     def _near(self, namespace: str, _: str) -> None:
         self._stale.add(namespace)
-        self._seen.clear()
+        self._forget()
         self._changed(namespace)
         self._tell(s for _, bound in self.bindings.within(namespace) for s in bound.subjects)
 
     def _rebound(self, namespace: str, name: str) -> None:
         """A RoleBinding also concerns the namespaces whose ServiceAccounts it names, or named before. What it gives to everybody is its own namespace's."""
         self._stale.add(namespace)
-        self._seen.clear()
+        self._forget()
         before, now = self._bound.pop((namespace, name), None), self.bindings.get(namespace, name)
         if now:
             self._bound[(namespace, name)] = now

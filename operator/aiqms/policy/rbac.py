@@ -209,12 +209,14 @@ class Rbac:
     """What RBAC says in one namespace, and in others as far as they are known. here: the namespace looked at.
 
     naming: of every namespace, the RoleBindings that name a ServiceAccount, or those of one namespace.
+    common: what was worked out once of all namespaces, by a name, for whoever looks at one after the other.
     """
 
     everywhere: Clusterwide
     here: Local
     others: Mapping[str, Local] = field(default_factory=dict)
     naming: Mapping[Subject, Sequence[Binding]] = field(default_factory=dict)
+    common: dict[str, tuple[Given, ...]] = field(default_factory=dict, compare=False)
 
     @cached_property
     def known(self) -> dict[str, tuple[Given, ...]]:

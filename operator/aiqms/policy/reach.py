@@ -13,13 +13,15 @@ from aiqms.api.values import GROUP
 from aiqms.policy.digests import digest
 from aiqms.policy.facts import AccountRight, Procedure, Reach
 from aiqms.policy.procedures import deciding
-from aiqms.policy.rbac import ANY, CLUSTER, EVERYBODY, HERE, MASTERS, Ask, Binding, Given, Rbac, Role, Rule, Subject, groups_of, subjects_who
+from aiqms.policy.rbac import ANY, CLUSTER, EVERYBODY, HERE, MASTERS, Ask, Binding, Given, Rbac, Role, Rule, Subject, groups_of, subject, subjects_who
 
 OPERATOR_NAMESPACE = "aiqms-system"  # these two as the gate has them; a test compares
 WORKLOADS = {"apps": ("deployments", "statefulsets", "daemonsets", "replicasets"), "batch": ("jobs", "cronjobs"), "": ("pods", "replicationcontrollers")}
 WRITE = ("create", "update", "patch", "delete", "deletecollection")
 READ = ("get", "list", "watch")
 SYSTEM = ("kube-system", "kube-public", "kube-node-lease")  # where Kubernetes binds its own parts, beside the whole cluster
+_OWN = {"kube-system", OPERATOR_NAMESPACE}  # whoever gets at a ServiceAccount of these is a way round: `host`, `operator`
+_ACCOUNTS = "system:serviceaccounts"  # the group of all; those of one namespace have another one, with its name behind a colon
 ROLES = "approvalroles"
 NOBODYS_ROLE = "aiqms-nobody-holds-this"  # policy authentic asks for it too: whoever holds it holds a wildcard
 _RBAC = "rbac.authorization.k8s.io"
@@ -106,7 +108,7 @@ Way = Callable[[Rbac, Question, Sequence[Given]], Iterator[Given]]  # a right an
 
 def impersonate(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
     """Acts as one of the holders. With resourceNames it is one of those that are named; a ServiceAccount is reached by a right in its own namespace."""
-    known = {h.subject for h in holders}
+    known = _standing(holders)
     users = {s.user for s in known if s.kind != "Group"}
     groups = {s.name for s in known if s.kind == "Group"}
     yield from _named(subjects_who(rbac, _impersonating("users")), users)
@@ -123,8 +125,13 @@ def _impersonating(resource: str, within: str = CLUSTER) -> tuple[Ask, ...]:
 
 
 def _named(found: Iterable[Given], names: set[str]) -> Iterator[Given]:
-    """Those who may as for one of the names."""
-    yield from (g for g in found if (names & set(g.names) if g.names else names))
+    """Those who may as for one of the names, or for any ServiceAccount of a namespace where one stands for all."""
+    yield from (g for g in found if (any(name in names or _unnamed(name) in names for name in g.names) if g.names else names))
+
+
+def _unnamed(name: str) -> str:
+    """The name, or user name, of the one that stands for all, where this is the name or user name of a ServiceAccount."""
+    return replace(subject("User", name), name="").user
 
 
 def escalate(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
@@ -182,10 +189,21 @@ def _accounts(rbac: Rbac, holders: Sequence[Given]) -> dict[str, set[str]]:
     Less the cluster's own: `host` is about these.
     """
     found: dict[str, set[str]] = {}
-    for who in sorted({h.subject for h in holders if not own(h)}):
+    for who in sorted(_standing(h for h in holders if not own(h))):
         if who.namespace:
             found.setdefault(who.namespace, set()).add(who.name)
     return found
+
+
+def _standing(holders: Iterable[Given]) -> set[Subject]:
+    """The holders; and for a group of a namespace's ServiceAccounts one without a name, which stands for all, also for those that do not exist yet."""
+    known = {h.subject for h in holders}
+    spaces = {s.name.removeprefix(f"{_ACCOUNTS}:") for s in known if s.kind == "Group" and s.name.startswith(f"{_ACCOUNTS}:")}
+    return known | {_all_of(namespace) for namespace in spaces - _OWN}
+
+
+def _all_of(namespace: str) -> Subject:
+    return Subject("ServiceAccount", "", namespace)
 
 
 def nodes(rbac: Rbac, question: Question, holders: Sequence[Given]) -> Iterator[Given]:
@@ -240,7 +258,26 @@ def reaching(rbac: Rbac, question: Question) -> list[Given]:
         for given in way(rbac, question, holders):
             if held.isdisjoint(_with_groups(given.subject)):
                 found.setdefault((given.subject, name, given.binding), replace(given, way=name))
+    if Subject("Group", _ACCOUNTS) in held:
+        found = {(g.subject, g.way, g.binding): g for g in _as_any_account(rbac) if held.isdisjoint(_with_groups(g.subject))} | found
     return list(found.values())
+
+
+def _as_any_account(rbac: Rbac) -> tuple[Given, ...]:
+    """Who gets what all ServiceAccounts may, by one of whichever namespace. Worked out once: they may be many, and are the same wherever one looks."""
+    if _ACCOUNTS not in rbac.common:
+        here, others = rbac.here.namespace, rbac.others.keys() - {rbac.here.namespace, *_OWN}
+        bound = replace(rbac, everywhere=replace(rbac.everywhere, bindings=()))  # whoever has a right everywhere is found by it here
+        led = [*_as_all_of(rbac, {"impersonate": impersonate}, {here, *others}), *_as_all_of(rbac, THROUGH, {here}), *_as_all_of(bound, THROUGH, others)]
+        found = {(g.subject, g.way, g.binding): g for g in led if g.binding}
+        rbac.common[_ACCOUNTS] = tuple(sorted(found.values(), key=lambda g: (g.subject, g.way, g.by)))
+    return rbac.common[_ACCOUNTS]
+
+
+def _as_all_of(rbac: Rbac, ways_: Mapping[str, Way], namespaces: Iterable[str]) -> Iterator[Given]:
+    """Who becomes a ServiceAccount of one of the namespaces, whatever its name."""
+    every = [Given(_all_of(namespace), Ask("", "", ""), None) for namespace in namespaces]
+    yield from (replace(g, way=name) for name, way in ways_.items() for g in way(rbac, Question(_ACCOUNTS, ()), every))
 
 
 def _with_groups(who: Subject) -> tuple[Subject, ...]:
@@ -302,7 +339,7 @@ class Line:
 
 def access_list(rbac: Rbac) -> tuple[Line, ...]:
     """Who may edit, approve, stop, open sessions and read secrets in the namespace, and who could go round. Of its bindings and the cluster's alone."""
-    near = replace(rbac, others={})
+    near = replace(rbac, others={}, common={})
     asked = [(q.id, direct(near, q)) for q in (EDIT_WORKLOAD, EDIT_REGISTER, READ_SECRETS, OPEN_SESSION, *decisions(near))]
     found = {(question, str(g.subject), g.way): g.by for question, each in [*asked, ("ways-round", round_the_gate(near))] for g in each if not own(g)}
     return tuple(Line(*key, by) for key, by in sorted(found.items()))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aiqms.api.values import Json
 from aiqms.cluster.rbac import Grants
 from aiqms.policy.rbac import Local, Subject, binding_of, role_of
-from aiqms.policy.reach import account_rights
+from aiqms.policy.reach import account_rights, editors
 
 HERE = "lending"
 ALL = "*"
@@ -47,6 +47,7 @@ class World:
 
 
 ANN: Json = {"kind": "User", "name": "ann"}
+BEN: Json = {"kind": "User", "name": "ben"}
 BOT: Json = {"kind": "ServiceAccount", "name": "bot", "namespace": "ci"}
 EVERY: Json = {"kind": "Group", "name": "system:serviceaccounts"}
 ANYBODY: Json = {"kind": "Group", "name": "system:authenticated"}
@@ -144,6 +145,24 @@ def _local(stored: dict[tuple[str, str, str], Json], namespace: str) -> Local:
     found = {(kind, name): raw for (kind, ns, name), raw in sorted(stored.items(), key=lambda each: each[0]) if ns == namespace}
     roles = {name: role_of(raw) for (kind, name), raw in found.items() if kind == "Role"}
     return Local(namespace, roles, tuple(binding_of(raw) for (kind, _), raw in found.items() if kind == "RoleBinding"))
+
+
+def test_who_becomes_any_service_account_is_looked_at_anew_after_a_change_in_any_namespace() -> None:
+    world = World()
+    world.grants.cluster_roles.put(world.role())
+    world.grants.cluster_roles.put(world.stored("ClusterRole", "w", rules=[{"verbs": ["create"], "apiGroups": ["", "aiqms.dev"], "resources": ["*"]}]))
+    world.grants.bindings.put(world.bound(EVERY, namespace=HERE, role="w"))
+
+    def editing() -> set[str]:
+        return {str(g.subject) for g in editors(world.grants.seen(HERE))} - {"group system:masters", "group system:serviceaccounts"}
+
+    assert editing() == set()
+    for namespace in ("ci", "fraud"):
+        world.grants.bindings.put(world.bound(ANN if namespace == "ci" else BEN, namespace=namespace, role="w"))
+        world.grants.seen(namespace)
+    assert editing() == {"user ann", "user ben"}
+    world.grants.bindings.event("DELETED", world.bound(namespace="ci"))
+    assert editing() == {"user ben"}
 
 
 def test_what_is_seen_stays_the_same_object_until_anything_changes() -> None:

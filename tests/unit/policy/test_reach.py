@@ -11,7 +11,7 @@ from aiqms.gate.rules import OPERATOR_NAMESPACE as GATES_NAMESPACE
 from aiqms.gate.workload import KINDS
 from aiqms.policy import reach
 from aiqms.policy.facts import Procedure
-from aiqms.policy.rbac import Binding, Clusterwide, Local, Rbac, Subject
+from aiqms.policy.rbac import Binding, Clusterwide, Given, Local, Rbac, Subject
 from aiqms.policy.reach import (
     FIXED,
     Question,
@@ -206,6 +206,61 @@ WAYS: dict[str, tuple[str, Rbac, list[str]]] = {
         "edit-register", rbac("ci/bot ci/cat -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=cat"}),
         ["user ben: tokens"],
     ),
+    "a token of a ServiceAccount of the namespace, where all of these may": (
+        "edit-register", rbac(f"@system:serviceaccounts:{HERE} -> register", "ben -> t", cluster={"t": "create serviceaccounts/token"}), ["user ben: tokens"],
+    ),
+    "where all of a namespace may, a token of any of them, also of one that is not there": (
+        "edit-register", rbac("@system:serviceaccounts:ci -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token=other"}),
+        ["user ben: tokens"],
+    ),
+    "where all of a namespace may, which binds nobody": (
+        "edit-register", rbac("@system:serviceaccounts:ci -> register", "* ben -> t", cluster={"t": "create serviceaccounts/token"}), ["user ben: tokens"],
+    ),
+    "where all of a namespace may, everywhere": (
+        "edit-register", rbac("* @system:serviceaccounts:ci -> register", others={"ci": ["ben -> m"]}, cluster={"m": "create pods"}), ["user ben: pods"],
+    ),
+    "where all of a namespace may, a Secret there": (
+        "edit-register", rbac("@system:serviceaccounts:ci -> register", others={"ci": ["ben -> s"]}, cluster={"s": "list secrets"}), ["user ben: secrets"],
+    ),
+    "where all of a namespace may, acting as any of them": (
+        "edit-register", rbac("@system:serviceaccounts:ci -> register", others={"ci": ["ben -> i"]}, cluster={"i": "impersonate serviceaccounts=other"}),
+        ["user ben: impersonate"],
+    ),
+    "where all of a namespace may, acting as any of them by its user name": (
+        "edit-register", rbac("@system:serviceaccounts:ci -> register", "* ben -> i", cluster={"i": "impersonate users=system:serviceaccount:ci:other"}),
+        ["user ben: impersonate"],
+    ),
+    "where all of a namespace may, acting as one of another by its user name leads nowhere": (
+        "edit-register", rbac("@system:serviceaccounts:ci -> register", "* ben -> i", cluster={"i": "impersonate users=system:serviceaccount:qa:bot,bot"}), [],
+    ),
+    "where all of a namespace may, what one has in another leads nowhere": (
+        "edit-register", rbac("@system:serviceaccounts:ci -> register", "ben -> a", others={"qa": ["ben -> a"]},
+            cluster={"a": "create pods,serviceaccounts/token,secrets; impersonate serviceaccounts"}), [],
+    ),
+    "a user or a ServiceAccount that is called like the group is none": (
+        "edit-register", rbac("system:serviceaccounts:ci system:serviceaccounts ci/system:serviceaccounts:qa -> register", others={"qa": ["ben -> m"]},
+            cluster={"m": "create pods"}), [],
+    ),
+    "where all of every namespace may": (
+        "edit-register", rbac("@system:serviceaccounts -> register", "ben -> m", "* eve -> t", others={"ci": ["carol -> s", "dan -> i"]},
+            cluster={"t": "create serviceaccounts/token=other", "m": "create pods", "s": "list secrets", "i": "impersonate serviceaccounts=other"}),
+        ["user ben: pods", "user carol: secrets", "user dan: impersonate", "user eve: tokens"],
+    ),
+    "where all of every namespace may, acting as any of them by its user name": (
+        "edit-register", rbac("@system:serviceaccounts -> register", "* ben -> i", others={"ci": []},
+            cluster={"i": "impersonate users=system:serviceaccount:ci:other"}), ["user ben: impersonate"],
+    ),
+    "where all may, no way is said of one of them": (
+        "edit-register", rbac("@system:serviceaccounts -> register", others={"ci": ["ci/bot ben -> m"]}, cluster={"m": "create pods"}), ["user ben: pods"],
+    ),
+    "where all of the cluster's own or of the operator's may, ways to these are ways round": (
+        "edit-register", rbac("@system:serviceaccounts:kube-system @system:serviceaccounts:aiqms-system @system:serviceaccounts -> register",
+            others={"kube-system": ["ben -> a"], "aiqms-system": ["ben -> a"]},
+            cluster={"a": "create pods,serviceaccounts/token,secrets; impersonate serviceaccounts"}), [],
+    ),
+    "where everybody may, a ServiceAccount's token gives nothing more": (
+        "edit-register", rbac("@system:authenticated -> register", others={"ci": ["ben -> t"]}, cluster={"t": "create serviceaccounts/token"}), [],
+    ),
     "a ServiceAccount approves nothing, so its token leads nowhere": (
         "approve model-owner", rbac("ci/bot -> owner", others={"ci": ["ben -> edit"]}), [],
     ),
@@ -297,6 +352,19 @@ def test_the_token_of_the_control_planes_own_is_a_way_round_and_no_way_to_what_i
     graph = replace(graph, everywhere=Clusterwide(graph.everywhere.roles, (bound,)))
     assert [g.way for g in reaching(graph, QUESTIONS["edit-workload"]) if str(g.subject) == "user ben"] == []
     assert [g.way for g in round_the_gate(graph) if str(g.subject) == "user ben"] == ["host"]
+
+
+def test_what_leads_to_all_service_accounts_is_worked_out_once_for_all_namespaces() -> None:
+    lending = rbac(
+        "@system:serviceaccounts -> register", "ben -> m", others={"ci": ["carol -> m", "@system:serviceaccounts -> register"]}, cluster={"m": "create pods"}
+    )
+    ci = replace(lending, here=lending.others["ci"], others={HERE: lending.here})
+
+    def found(graph: Rbac) -> list[Given]:
+        return sorted((g for g in reaching(graph, QUESTIONS["edit-register"]) if g.way), key=lambda g: g.subject)
+
+    assert [str(g.subject) for g in found(lending)] == ["user ben", "user carol"]
+    assert all(a is b for a, b in zip(found(lending), found(ci), strict=True))
 
 
 SAME = rbac("@devs -> edit", "ann -> owner")

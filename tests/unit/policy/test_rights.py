@@ -74,6 +74,12 @@ EDITORS: dict[str, tuple[Procedure, Rbac | None, Said | None]] = {
         ("Fail", "EditorUnexpected",
          f"access.editors does not name user eve, who may edit by acting as somebody who may (ClusterRoleBinding c1 (ClusterRole i)): {TAKE}"),
     ),
+    "one who has the token of one of a group that is named": (
+        editors("system:serviceaccounts:ci"), rbac("@system:serviceaccounts:ci -> register", others={"ci": ["ci/bot eve -> t"]},
+            cluster={"t": "create serviceaccounts/token"}),
+        ("Fail", "EditorUnexpected",
+         f"access.editors does not name user eve, who may edit by a ServiceAccount's token (RoleBinding ci/b0 (ClusterRole t)): {TAKE}"),
+    ),
     "one more than a message holds": (
         editors(), rbac("a b c d -> register"),
         ("Fail", "EditorUnexpected",
