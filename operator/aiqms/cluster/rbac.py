@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -27,6 +28,8 @@ class Grants:
         self._stale: set[str] = set()  # namespaces whose part has to be compiled anew
         self._naming: dict[Subject, tuple[Binding, ...]] = {}  # RoleBindings by the ServiceAccounts, or those of one namespace, that they name
         self._bound: dict[Key, Binding] = {}
+        self._lenders: dict[str, Counter[str]] = {}  # by namespace: which others have RoleBindings that name ServiceAccounts of it, and how many
+        self._spread: frozenset[str] | None = None  # namespaces whose ServiceAccounts a ClusterRoleBinding names
         self.roles = Store(role_of, self._near)
         self.bindings = Store(binding_of, self._rebound)
         self.cluster_roles = Store(role_of, self._far)
@@ -48,7 +51,7 @@ class Grants:
         self._common = {}
 
     def _far(self, *_: str) -> None:
-        self._clusterwide = None
+        self._clusterwide = self._spread = None
         self._forget()
         self._everything()
 
@@ -57,6 +60,7 @@ class Grants:
         self._forget()
         self._changed(namespace)
         self._tell(s for _, bound in self.bindings.within(namespace) for s in bound.subjects)
+        self._tell_lenders(namespace)
 
     def _rebound(self, namespace: str, name: str) -> None:
         """A RoleBinding also concerns the namespaces whose ServiceAccounts it names, or named before. What it gives to everybody is its own namespace's."""
@@ -71,19 +75,38 @@ class Grants:
             self._naming[who] = (*kept, now) if now and who in now.subjects else kept
             if not self._naming[who]:
                 del self._naming[who]
+        for each, more in ((before, -1), (now, 1)):
+            for home in {_home(s) for s in each.subjects} if each else ():
+                self._lenders.setdefault(home, Counter())[namespace] += more
         self._changed(namespace)
         self._tell(named)
+        self._tell_lenders(namespace)
 
     def _tell(self, subjects: Iterable[Subject]) -> None:
-        for who in set(subjects):
-            if who.kind == "ServiceAccount":
-                self._changed(who.namespace)
-            elif who.name.startswith(_ACCOUNTS):
-                self._changed(who.name.removeprefix(_ACCOUNTS))
+        for home in {_home(who) for who in subjects} - {""}:
+            self._changed(home)
+
+    def _tell_lenders(self, namespace: str) -> None:
+        """Who becomes a ServiceAccount of a namespace may be other people now, which concerns those who gave it something.
+
+        Not what all ServiceAccounts together were given, which every cluster does (system:service-account-issuer-discovery): else each change concerned all.
+        """
+        if self._spread is None:
+            self._spread = frozenset(_home(s) for _, bound in self.cluster_bindings.within("") for s in bound.subjects)
+        if namespace in self._spread:
+            self._everything()
+        for lender, count in self._lenders.get(namespace, Counter()).items():
+            if count:
+                self._changed(lender)
 
 
 def _account(who: Subject) -> bool:
-    return who.kind == "ServiceAccount" or who.name.startswith(_ACCOUNTS)
+    return bool(_home(who))
+
+
+def _home(who: Subject) -> str:
+    """The namespace of a ServiceAccount, or of the group of all of one namespace; empty for others."""
+    return who.namespace if who.kind == "ServiceAccount" else who.name.removeprefix(_ACCOUNTS) if who.name.startswith(_ACCOUNTS) else ""
 
 
 def _sorted(store: Store[Binding], namespace: str) -> tuple[Binding, ...]:

@@ -92,6 +92,32 @@ def test_whom_a_binding_named_before_is_concerned_when_it_goes_or_names_others()
     assert world.grants.seen("ci").naming == {}
 
 
+LENT: dict[str, tuple[Callable[[World], object], set[str]]] = {
+    "nobody": (lambda w: w.grants.bindings.put(w.bound(ANN, namespace=HERE)), {"ci"}),
+    "another namespace": (lambda w: w.grants.bindings.put(w.bound(BOT, ANN, namespace=HERE)), {"ci", HERE}),
+    "another namespace, to all of it": (lambda w: w.grants.bindings.put(w.bound(OF_CI, namespace=HERE)), {"ci", HERE}),
+    "itself": (lambda w: w.grants.bindings.put(w.bound(BOT, namespace="ci")), {"ci"}),
+    "the cluster": (lambda w: w.grants.cluster_bindings.put(w.bound(BOT)), {"ci", ALL}),
+    "the cluster, to all of it": (lambda w: w.grants.cluster_bindings.put(w.bound(OF_CI)), {"ci", ALL}),
+    "the cluster, to every ServiceAccount there is": (lambda w: w.grants.cluster_bindings.put(w.bound(EVERY)), {"ci"}),
+}
+
+
+@pytest.mark.parametrize(("lend", "concerned"), LENT.values(), ids=LENT.keys())
+def test_who_becomes_a_service_account_concerns_whoever_gave_it_something(lend: Callable[[World], object], concerned: set[str]) -> None:
+    world = World()
+    lend(world)
+    assert world.after(lambda g: g.bindings.put(world.bound(BEN, name="tokens", namespace="ci"))) == concerned
+    assert world.after(lambda g: g.roles.put(world.role(namespace="ci"))) == concerned
+
+
+def test_and_no_longer_once_it_took_that_back() -> None:
+    world = World()
+    world.grants.bindings.put(world.bound(BOT, namespace=HERE))
+    world.grants.bindings.event("DELETED", world.bound(namespace=HERE))
+    assert world.after(lambda g: g.roles.put(world.role(namespace="ci"))) == {"ci"}
+
+
 def test_what_a_service_account_may_is_said_in_the_same_order_whatever_came_first() -> None:
     def told(*names: str) -> list[str]:
         world = World()
