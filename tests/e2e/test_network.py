@@ -136,7 +136,7 @@ class TestMade:
 
     def test_before_anything_is_cleared(self, place: Place, operator: Operator) -> None:
         runs(place)
-        events = [e for e in place.cluster.audit(user=operator.user) if e["verb"] == "patch" and e["objectRef"].get("namespace") == place.namespace]
+        events = [e for e in place.cluster.audit(user=operator.user) if e["verb"] in WRITES and e["objectRef"].get("namespace") == place.namespace]
         order = [e["objectRef"]["resource"] for e in events if e["objectRef"]["resource"] == "networkpolicies" or cleared(e)]
         assert order[:2] == ["networkpolicies", "clearances"]
 

@@ -20,7 +20,6 @@ WRITES = ("create", "update", "patch", "delete", "deletecollection")
 SUBJECT = "aiqms.dev/subject"
 # What it owns, the status of what it judges, and events; pods are looked at one by one.
 ALLOWED = {
-    ("create", "clearances", ""),
     ("update", "clearances", ""),
     ("patch", "aimodeldeployments", "status"),
     ("patch", "approvalrecords", "status"),

@@ -258,7 +258,7 @@ class TestOperatorProcess:
             wanted = ("clearances", namespace)
             return [event for event in cluster.audit(user=operator.user) if (of(event, "resource"), of(event, "namespace")) == wanted]
 
-        events = eventually(lambda: [event for event in written() if event["verb"] in ("create", "patch")], within=10, what="the Clearance's creation")
+        events = eventually(lambda: [event for event in written() if event["verb"] == "create"], within=10, what="the Clearance's creation")
         assert events[0]["requestObject"]["kind"] == "Clearance"
 
     def test_it_ends_well_and_starts_again(self, operator: Operator) -> None:
