@@ -7,13 +7,15 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = ("tests/e2e/", "tests/chaos/", "tests/retention/")
+APART = ("tests/e2e/test_doctor.py", "tests/e2e/test_invariant_12.py", "tests/e2e/test_pages.py")  # each has a cluster of its own
 
 
 class Scheduling(LoadScopeScheduling):
     """The largest group first. Not `--dist loadgroup`, whose groups pytest 9.2 does not tell apart: pytest-xdist 3.8 writes them into a private field."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+        file = nodeid.partition("::")[0]
+        return file if file in APART else next((folder for folder in TOGETHER if file.startswith(folder)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:

@@ -231,6 +231,14 @@ class TestProcesses:
         with pytest.raises(ComponentFailed, match="no such flag"):
             started.wait()
 
+    def test_one_that_had_ended_before_it_was_noted_does_not_run(self, tmp_path: Path) -> None:
+        ended = self.component(tmp_path, "true")
+        ended.start()
+        eventually(lambda: ended.pid is None, within=10, what="it has ended")
+        noted = tmp_path / f"{ended.name}.pid"
+        noted.write_text(json.dumps(json.loads(noted.read_text()) | {"birth": None}))
+        assert ended.pid is None
+
     def test_one_that_does_not_get_ready_says_so(self, tmp_path: Path) -> None:
         started = self.component(tmp_path, "sleep", "600")
         started.ready = lambda: False

@@ -68,7 +68,8 @@ class Component:
             noted = json.loads(self._pid_file.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return None
-        return int(noted["pid"]) if birth(noted["pid"]) == noted["birth"] else None
+        born = birth(noted["pid"])  # none was noted of one that had ended by then
+        return int(noted["pid"]) if born and born == noted["birth"] else None
 
     def start(self) -> None:
         """Start it, unless it runs; `wait` says when it is ready."""
