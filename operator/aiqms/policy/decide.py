@@ -104,7 +104,6 @@ def _standing(given: Input, entries: Sequence[Kept], records: Records, own: Mapp
         editors=editors,
         governed=given.governed,
         confirmed=confirmed(given),
-        reviewers={r.role for e in given.elsewhere if e.emergencies for r in e.procedure.spec.approvals.roles},
     )
 
 

@@ -19,13 +19,17 @@ from aiqms.policy.facts import Procedure, Record
 
 @dataclass(frozen=True)
 class BreakGlass:
-    """An Emergency record under one procedure. until: its own end; due: when its review has to be there; review: the record that is, if any."""
+    """An Emergency record under one procedure. until: its own end; due: when its review has to be there; review: the record that is, if any.
+
+    reviewers: the roles that review it.
+    """
 
     procedure: str
     record: Record
     until: datetime
     due: datetime
     review: Record | None
+    reviewers: frozenset[str]
 
     def in_force(self, now: datetime) -> bool:
         """Whether it clears its subject now."""
@@ -59,10 +63,11 @@ def _unreviewed_at(earlier: BreakGlass, at: datetime) -> bool:
 
 def _of(procedure: Procedure, terms: Emergency, record: Record, records: Records) -> BreakGlass:
     taken = records.withdrawn.get(record.name)
-    reviews = reviews_of(record, records, {r.role for r in procedure.spec.approvals.roles})
+    reviewers = frozenset(r.role for r in procedure.spec.approvals.roles)
+    reviews = reviews_of(record, records, reviewers)
     refused = next((r for r in reviews if r.spec.decision is Decision.REJECT), None)
     ends = [later(record.created, terms.max_duration), record.spec.expires, taken and taken.created, refused and refused.created]
-    return BreakGlass(procedure.name, record, min(e for e in ends if e), later(record.created, terms.review_within), next(iter(reviews), None))
+    return BreakGlass(procedure.name, record, min(e for e in ends if e), later(record.created, terms.review_within), next(iter(reviews), None), reviewers)
 
 
 def reviews_of(emergency: Record, records: Records, reviewers: Collection[str]) -> list[Record]:

@@ -25,7 +25,7 @@ class Standing:
     """What records are held against: the current subject, and the quorums of it and of what is cleared beside it, by fingerprint.
 
     seen: the fingerprints of other subjects that were cleared before. editors: who changed each. glass: the Emergencies that count.
-    confirmed: what an access review is held against. reviewers: roles that review the Emergencies of procedures that do not apply now.
+    confirmed: what an access review is held against.
     """
 
     records: Records
@@ -38,7 +38,6 @@ class Standing:
     glass: Sequence[BreakGlass] = ()
     governed: bool = True
     confirmed: Confirmed = field(default_factory=Confirmed)
-    reviewers: Collection[str] = ()
 
     def naming(self, record: Record) -> list[Quorum]:
         """The quorums of the record's subject that name its role."""
@@ -192,10 +191,9 @@ def _own_emergency(record: Record, at: Standing) -> RecordStatus | None:
 
 
 def _reviewer(record: Record, at: Standing) -> RecordStatus | None:
-    roles = sorted({r.role for quorums in at.quorums.values() for q in quorums for r in q.term.roles} | set(at.reviewers))
-    if record.spec.role in roles:
-        return None
-    return _no(Reason.ROLE_NOT_REQUIRED, f"a review is by a role that approves: {', '.join(roles) or 'none'}")
+    """By its role, of a procedure under which the glass was broken."""
+    roles = sorted({role for g in at.glass if g.record.name == record.spec.reviews for role in g.reviewers})
+    return None if record.spec.role in roles else _no(Reason.ROLE_NOT_REQUIRED, f"a review is by a role that approves: {', '.join(roles)}")
 
 
 def _editor(record: Record, at: Standing) -> RecordStatus | None:

@@ -353,6 +353,19 @@ def test_a_review(made: Record, counts: bool, reason: str, message: str) -> None
     assert decide(of, DUE).status.phase == ("Held" if counts else "Stopped")
 
 
+def test_a_review_counts_though_nobody_knows_the_subject_any_more() -> None:
+    of = change(broken(review(at=1.5)), workloads=[workload(None)], pods=[], entries=[])
+    assert decide(of, DUE).records["review-alice"] == RecordStatus(counts=True, reason="Counted", message="alice reviewed the emergency (Approve)")
+
+
+def test_a_review_by_a_role_of_another_procedure_is_none() -> None:
+    of = broken(review("dave", "counsel"), procedures=[breaks(), procedure("privacy", roles={"counsel": 1})])
+    assert decide(of, day(2)).records["review-dave"] == RecordStatus(
+        counts=False, reason="RoleNotRequired", message="a review is by a role that approves: model-owner"
+    )
+    assert decide(of, DUE).status.phase == "Stopped"
+
+
 def test_a_review_approves_nothing_and_rejects_nothing() -> None:
     of = broken(review(at=1.5), review("eve", at=1.6, decision="Reject"))
     assert controls(of, day(2))["high-risk/approvals/model-owner"] == ("Fail", "ApprovalMissing", NOBODY.replace("{s}", fingerprint(of)[:15]))
