@@ -86,6 +86,11 @@ CASES = {
         under=procedure(roles={"risk-manager": 2}, valid_for="90d"), row=RISK,
         says="2 of 2 risk-manager approvals: carol, dave until 2027-04-06 00:00:00 UTC",
     ),
+    "three of three hold until the first of them ends": passed(
+        *(approve(who, "risk-manager", at) for who, at in (("bob", 0), ("carol", 5), ("dave", 8))),
+        under=procedure(roles={"risk-manager": 3}, valid_for="90d"), row=RISK,
+        says="3 of 3 risk-manager approvals: bob, carol, dave until 2027-04-01 00:00:00 UTC",
+    ),
     "one person fills one place of two roles where people must differ": failed(
         approve("alice", "model-owner"), approve("alice", "risk-manager", name="other-role"), under=TWO_ROLES, row=RISK, why="ApprovalMissing",
         says="0 of 1 risk-manager approvals for {s}; none counts yet",

@@ -46,6 +46,10 @@ READY: dict[str, tuple[Input, tuple[str, str, str]]] = {
         ),
         ("False", "ApprovalMissing", f"{MISSING}; pods that run are stopped at 2027-01-17 00:00:00 UTC"),
     ),
+    "and at none while what was cleared before has not lapsed": (
+        change(after(given(approve("alice"), procedures=[procedure(lapse="Stop", valid_for="90d")]), day(1)), workloads=[workload("v2")]),
+        ("False", "ApprovalMissing", MISSING),
+    ),
     "at once: at no time to come": (
         after(given(approve("alice"), procedures=[procedure(lapse="Stop", valid_for="3d")]), day(1)),
         ("False", "ApprovalExpired", f"{MISSING}; that of alice ended at 2027-01-04 00:00:00 UTC"),
