@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from bench.connection import Connection
 from bench.report import Row, quantile, row, show, spread
-from bench.world import ROLES, at_once, copy, entry, gone, govern, installed, looked_at, pod_metadata, pod_spec, populate, procedure, reason, record
+from bench.world import ROLES, at_once, at_rest, copy, entry, gone, govern, installed, looked_at, pod_metadata, pod_spec, populate, procedure, reason, record
 from tests.testbed.api import Api, Json
 from tests.testbed.cluster import Cluster
 from tests.testbed.install import GATE
@@ -132,6 +132,7 @@ def main(sizes: Sequence[int] = SIZES, samples: int = SAMPLES) -> list[Row]:
             timing = Timing(cluster, watch, "few-000" if size <= len(TIMED) else "many-000")
             grown(cluster, operator, size)
             timing.prepare()
+            at_rest(cluster)
             rows.append(measured(timing, size, samples // len(TIMED)))
         reading = [s for n in range(READING) for s in timing.round(f"reading-{n}", reading=True)]
         detail = (

@@ -7,7 +7,6 @@ are counted in the audit log of the API server.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -17,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.report import Row, row, show
-from bench.world import copy, installed, looked_at, populate, procedure
+from bench.world import at_rest, copy, cpu, installed, looked_at, populate, procedure
 from tests.testbed.cluster import Cluster
 from tests.testbed.operator_process import Operator
 from tests.testbed.processes import started_in
@@ -39,6 +38,7 @@ def main(sizes: Sequence[int] = SIZES) -> list[Row]:
         for size in sizes:
             operator.stop()
             grown(cluster, size)
+            at_rest(cluster)
             rows += measured(cluster, operator, size)
     return rows
 
@@ -73,12 +73,6 @@ def memory(pid: int | None) -> float:
     """The most MiB that were resident."""
     (size,) = re.findall(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return int(size) / 1024
-
-
-def cpu(pid: int | None) -> float:
-    """Seconds that it ran, its own and the kernel's for it: they do not depend on what else the machine does."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def requests(cluster: Cluster, operator: Operator, since: datetime) -> Counter[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from tests.testbed.api import Api, ApiError, Json
@@ -18,6 +21,7 @@ from tests.testbed.cluster import Cluster, temporary
 from tests.testbed.embedded import HOST, Embedded
 from tests.testbed.install import GOVERNED, install
 from tests.testbed.operator_process import Operator
+from tests.testbed.processes import started_in
 from tests.testbed.providers import NotOffered
 from tests.testbed.waiting import eventually
 
@@ -38,6 +42,24 @@ _COPIED = (
     "aiqms.dev/approvalrecords",
     "aiqms.dev/clearances",
 )
+
+
+def cpu(pid: int | None) -> float:
+    """Seconds that a process ran, its own and the kernel's for it: they do not depend on what else the machine does."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def at_rest(cluster: Cluster) -> None:
+    """Waits until all programs together take less than half a processor: what `copy` put into etcd is worked off by controllers for a while."""
+    seen = [(time.monotonic(), 0.0)]
+
+    def rests() -> bool:
+        (began, before), now = seen[-1], (time.monotonic(), sum(cpu(p.pid) for p in started_in(cluster.provider.folder / "run")))
+        seen.append(now)
+        return now[1] - before < (now[0] - began) / 2
+
+    eventually(rests, within=480, every=2, what="the control plane is at rest")
 
 
 @contextmanager
