@@ -76,7 +76,7 @@ class Grants:
             if not self._naming[who]:
                 del self._naming[who]
         for each, more in ((before, -1), (now, 1)):
-            for home in {_home(s) for s in each.subjects} if each else ():
+            for home in {_home(s) for s in each.subjects} - {""} if each else ():
                 self._lenders.setdefault(home, Counter())[namespace] += more
         self._changed(namespace)
         self._tell(named)
