@@ -32,14 +32,15 @@ TAIL = """
   hundred deployments, among as many others as the row says. What a pod reads (ConfigMaps, claims) is frozen first and read again after 250 ms, so
   that no API server judges by what was there before: the first approval of such a pod takes that longer. Of some
   300 ms in a namespace of a hundred, on these two cores, 90 pass until the operator has looked at the namespace, 110 until the API server has taken
-  the Clearance (300 KB of templates, written as a whole: server-side apply took the double), the rest is the release itself, tried again where
+  the Clearance (300 KB of templates, written as a whole: server-side apply takes nearly twice as long), the rest is the release itself, tried again where
   admission does not have that Clearance yet. It is timed with the control plane at rest.
 - **start**: the operator is ended and started anew. Every deployment has a workload, a ConfigMap that it reads, a clearance and five records; none
   has pods. What it reads takes most of the time, what it keeps most of the memory, and both grow with the number of deployments.
 - **who can**: the operator's own work, in memory, when roles change ([access.md](access.md)).
 
-The others print rows of their own: `python -m bench.stop` (how long a Stop takes to end 500 pods, against plain deletion) and `python -m bench.logs`
-(what checks of log stores cost). Each runs alone, too: `python -m bench.admission --quick`. Big numbers of deployments are copies of one namespace,
+The others print rows of their own: `python -m bench.stop` (how long a Stop takes to end 500 pods, against plain deletion), `python -m bench.logs`
+(what checks of log stores cost) and `python -m bench.clearance` (a Clearance written as a whole, against server-side apply). Each runs alone, too:
+`python -m bench.admission --quick`. Big numbers of deployments are copies of one namespace,
 put into etcd with the verdicts that the operator wrote; a copy that did not stand would show as a write.
 """
 

@@ -120,7 +120,7 @@ class Applier:
                 raise Changed(f"{name} changed while it was being frozen")
 
     async def _write(self, namespace: str, spec: ClearanceSpec) -> None:
-        """As a whole, for nobody else writes it: of server-side apply half the time goes into reading hundreds of kilobytes as YAML (bench.release)."""
+        """As a whole, for nobody else writes it: of server-side apply half the time goes into reading hundreds of kilobytes as YAML (bench.clearance)."""
         seen = self.caches.clearance(namespace)
         body = _object(CLEARANCE.kind, namespace, NAME) | {"spec": spec.dump()}
         if seen:
